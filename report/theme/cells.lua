@@ -1,0 +1,68 @@
+-- What a class on a table cell, a table row or a span means, for both engines and both formats: HTML has theme/paper.css
+-- for it, typst gets properties that pandoc's writer turns into arguments of table.cell.
+
+local typst = FORMAT == "typst"
+local FILL = { ["diff-0"] = "#ffffff", ["diff-1"] = "#fdf1d8", ["diff-2"] = "#fbdca6", ["diff-3"] = "#f6bd73", ["diff-4"] = "#ec9a4f" }
+
+local function shade(classes)
+  for _, class in ipairs(classes) do
+    if FILL[class] then return FILL[class] end
+  end
+end
+
+local function top_rule(row, weight)
+  for _, cell in ipairs(row.cells) do cell.attributes["typst:stroke"] = "(top: " .. weight .. ")" end
+end
+
+local function cells(rows)
+  for _, row in ipairs(rows) do
+    for _, cell in ipairs(row.cells) do
+      if cell.classes:includes("num") then cell.alignment = "AlignRight" end
+      if typst then
+        local fill = shade(cell.classes)
+        if fill then cell.attributes["typst:fill"] = 'rgb("' .. fill .. '")' end
+        if cell.classes:includes("muted") then cell.attributes["typst:text:fill"] = "luma(110)" end
+      end
+    end
+    if typst and row.classes:includes("rule") then top_rule(row, "0.4pt") end
+  end
+end
+
+local function Table(el)
+  -- The HTML reader shares the width out evenly; columns of numbers want no more than they need.
+  if not el.classes:includes("full-width") then
+    for n, spec in ipairs(el.colspecs) do el.colspecs[n] = { spec[1], nil } end
+  end
+  cells(el.head.rows)
+  for n, body in ipairs(el.bodies) do
+    cells(body.body)
+    if typst and n > 1 and body.body[1] then top_rule(body.body[1], "0.4pt") end
+  end
+  if typst then -- a header over several columns gets a rule of its own below it
+    for _, row in ipairs(el.head.rows) do
+      for _, cell in ipairs(row.cells) do
+        if cell.col_span > 1 then
+          cell.alignment = "AlignCenter"
+          cell.attributes["typst:stroke"] = "(bottom: 0.4pt)"
+        end
+      end
+    end
+  end
+  return el
+end
+
+local function Span(el)
+  local fill = typst and shade(el.classes)
+  if fill then
+    return { pandoc.RawInline("typst", '#box(fill: rgb("' .. fill .. '"), stroke: 0.3pt + luma(160), inset: (x: 3pt), outset: (y: 2.5pt))['), el,
+      pandoc.RawInline("typst", "]") }
+  end
+end
+
+local function Div(el)
+  if typst and el.classes:includes("table-note") then
+    return { pandoc.RawBlock("typst", "#table-note["), el, pandoc.RawBlock("typst", "]") }
+  end
+end
+
+return { { Table = Table, Span = Span, Div = Div } }

@@ -1,0 +1,82 @@
+"""Where and how precisely a run computes: device, precision, memory format, threads."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a run computes on; `resolve` finds it for the machine at hand."""
+
+    device: torch.device
+    precision: str  # "bf16" (autocast over fp32 weights), "fp32" or "fp64"
+    threads: int
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """The same network on the device, in the precision of its weights, channels last."""
+        dtype = torch.float64 if self.precision == "fp64" else torch.float32
+        return network.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bf16 for the layers that bear it; nothing in the other precisions."""
+        if self.precision != "bf16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def synchronize(self) -> None:
+        """Wait until the device is done, so that a clock read next is right."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def describe(self) -> dict[str, object]:
+        """For the record: device, processor, precision and threads, by their names."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else processor()
+        return {"device": self.device.type, "processor": name, "precision": self.precision, "threads": self.threads}
+
+
+def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
+    """CUDA, else MPS, else the CPU; "auto" is bf16 where that is native and fp32 elsewhere.
+
+    Double precision always runs on the CPU: it serves results that agree on every machine, not speed.
+    Sets the number of threads and makes CUDA deterministic for this process.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    device = torch.device("cpu")
+    if precision != "fp64":
+        if torch.cuda.is_available():
+            device = torch.device("cuda")
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.benchmark = False
+        elif torch.backends.mps.is_available():
+            device = torch.device("mps")
+    if precision == "auto":
+        precision = "bf16" if _bf16_is_native(device) else "fp32"
+    return Compute(device, precision, torch.get_num_threads())
+
+
+def _bf16_is_native(device: torch.device) -> bool:
+    # Elsewhere bf16 is emulated: slower than fp32, and less exact for nothing.
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def processor() -> str:
+    """The processor's name as its maker gives it, or the architecture where none is to be had."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

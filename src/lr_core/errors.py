@@ -1,0 +1,11 @@
+"""The errors that a user can cause or meet: the command line shows each as one line, without a traceback."""
+
+__all__ = ["LatentReplayError", "UsageError"]
+
+
+class LatentReplayError(Exception):
+    """Something could not be done. The message names what, why and what to do; exit status 1."""
+
+
+class UsageError(LatentReplayError):
+    """The request itself was wrong. The message names the value and what would be right; exit status 2."""

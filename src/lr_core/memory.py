@@ -1,0 +1,60 @@
+"""`LatentMemory`: what is kept of the first task, how it is chosen, and how many bytes that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lr_core.errors import UsageError
+from lr_core.models import IMAGE_PIXELS, LATENT_VALUES
+
+
+@dataclass(frozen=True)
+class LatentMemory:
+    """Latents of some training images of the first task, with their labels (section 5 of the paper).
+
+    Invariant: row i of `latents`, `labels` and `positions` is one and the same image.
+    """
+
+    latents: Tensor  # (m, 1, 6, 6) float32 (float64 in double precision)
+    labels: Tensor  # (m,) uint8: a label needs one byte
+    positions: Tensor  # (m,) int64 into the training images that it was chosen from
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def bytes(self) -> int:
+        """What has to be stored: for each image 36 values of four bytes and one label byte, so 145 bytes."""
+        return self.latents.nbytes + self.labels.nbytes
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One replay batch: (k, 1, 6, 6) latents and (k,) int64 labels, k = min(size, m).
+
+        Without replacement within a batch, independent from batch to batch. The paper does not say how a batch is
+        drawn when the memory holds more than one.
+        """
+        if len(self) <= size:
+            return self.latents, self.labels.long()
+        chosen = torch.randperm(len(self), generator=generator)[:size].to(self.latents.device)
+        return self.latents[chosen], self.labels[chosen].long()
+
+
+def choose(latents: Tensor, labels: Tensor, share: float, generator: torch.Generator) -> LatentMemory:
+    """Keep a random `share` of (n, 1, 6, 6) latents, at least two (BatchNorm needs two images in a batch).
+
+    A share is the head of one random order, so with equal generators a small memory is contained in a larger one,
+    and budgets differ by their size alone.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(f"memory share {share!r} is outside (0, 1]; give the share of the first task's images to keep")
+    order = torch.randperm(len(latents), generator=generator)
+    kept = order[: max(2, round(share * len(latents)))].to(latents.device)
+    return LatentMemory(latents[kept], labels[kept].to(torch.uint8), kept)
+
+
+def pixel_share(memory_images: int, task_images: int) -> float:
+    """The paper's measure of a memory: its values as a share of the pixels of the first task's training images."""
+    return memory_images * LATENT_VALUES / (task_images * IMAGE_PIXELS)

@@ -1,0 +1,85 @@
+"""What is measured: predictions under the three evaluation modes, accuracy, confusion, forgetting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lr_core.config import CLASSES, EVALUATIONS
+from lr_core.errors import UsageError
+
+
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, every BatchNorm normalises by the statistics of the batch at hand and leaves its buffers untouched."""
+    layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for layer in layers:
+        layer.train()
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.eval()
+            layer.track_running_stats = True
+
+
+@torch.no_grad()
+def predict(
+    network: nn.Module, tasks: Sequence[Tensor], evaluation: str, batch_size: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Predicted classes, (n_t,) int64 for each task's inputs (n_t, 1, 28, 28) uint8 or (n_t, 1, 6, 6) float.
+
+    The evaluation mode says where BatchNorm takes its statistics from:
+
+    running
+        The running averages of training, as `model.eval()` does: each image is judged by itself.
+    batch
+        The batch at hand, whose images all come from one task, as when evaluation mode was never switched on. The
+        company that an image keeps then tells the network which task it belongs to.
+    mixed
+        The batch at hand, in which the images of all `tasks` are shuffled: batch statistics without that hint.
+
+    Batches have equal sizes, as near to `batch_size` as possible. The network is left in evaluation mode.
+    """
+    if evaluation not in EVALUATIONS:
+        raise UsageError(f"unknown evaluation mode {evaluation!r}; known are {', '.join(EVALUATIONS)}")
+    network.eval()
+    if evaluation == "running":
+        return [_classes(network, inputs, batch_size) for inputs in tasks]
+    with batch_statistics(network):
+        if evaluation == "batch" or len(tasks) == 1:
+            return [_classes(network, inputs, batch_size) for inputs in tasks]
+        everything = torch.cat(list(tasks))
+        order = torch.randperm(len(everything), generator=generator).to(everything.device)
+        predicted = torch.empty(len(everything), dtype=torch.int64, device=everything.device)
+        predicted[order] = _classes(network, everything[order], batch_size)
+    return list(predicted.split([len(inputs) for inputs in tasks]))
+
+
+def _classes(network: nn.Module, inputs: Tensor, batch_size: int) -> Tensor:
+    batches = inputs.tensor_split(max(1, math.ceil(len(inputs) / batch_size)))
+    return torch.cat([network(batch).argmax(dim=1) for batch in batches])
+
+
+def accuracy(predicted: Tensor, labels: Tensor) -> float:
+    """Share of (n,) predictions that equal their labels, among all ten classes (no task is given away)."""
+    return (predicted == labels).sum().item() / len(labels)
+
+
+def confusion(predicted: Tensor, labels: Tensor) -> list[list[int]]:
+    """(10, 10) counts: row the true class, column the predicted one."""
+    counts = torch.bincount(labels * CLASSES + predicted, minlength=CLASSES * CLASSES)
+    return counts.reshape(CLASSES, CLASSES).tolist()
+
+
+def forgetting(before: float, after: float) -> float:
+    """Accuracy on the first task's test images right after learning it, less the same after the second task.
+
+    With two tasks this is the forgetting measure of Chaudhry et al. (2018); negative where the second task helped.
+    """
+    return before - after

@@ -1,0 +1,283 @@
+"""The experiment: one case from raw images to numbers. First task, freeze, memory, second task for each arm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from lr_core import config, memory, metrics, models
+from lr_core.checkpoints import Checkpoints
+from lr_core.compute import Compute, resolve
+from lr_core.config import EVALUATIONS, Case, Settings
+from lr_core.datasets import Dataset
+from lr_core.provenance import stamp
+from lr_core.training import Epoch, train
+
+FIRST_TASK, REPLAY, NO_REPLAY = "first-task", "replay", "no-replay"
+ARMS = (FIRST_TASK, REPLAY, NO_REPLAY)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task's images: positions of its training and test images in the data set."""
+
+    classes: tuple[int, ...]
+    train: Tensor  # (n,) int64
+    test: Tensor  # (n,) int64
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: handed to the caller after every epoch."""
+
+    arm: str
+    done: float  # share of the run's arms, counting the present one by its epochs towards the cap
+    epoch: int
+    train_accuracy: float
+
+
+def split(dataset: Dataset, classes: Sequence[int], settings: Settings, seed: int) -> Task:
+    """The task's folds (one a class), shuffled together and cut into 90 % training and 10 % test images (section 5)."""
+    folds = []
+    for number in classes:
+        fold = torch.nonzero(dataset.labels == number).flatten()
+        if settings.images_per_class is not None:
+            order = torch.randperm(len(fold), generator=config.generator(seed, dataset.name, "fold", number))
+            fold = fold[order[: settings.images_per_class]]
+        folds.append(fold)
+    pooled = torch.cat(folds)
+    pooled = pooled[torch.randperm(len(pooled), generator=config.generator(seed, dataset.name, "split", *classes))]
+    train_images = round(settings.train_share * len(pooled))
+    return Task(tuple(classes), pooled[:train_images], pooled[train_images:])
+
+
+@torch.no_grad()
+def encode(compressor: nn.Module, images: Tensor, compute: Compute, batch_size: int = 1000) -> Tensor:
+    """(n, 1, 28, 28) uint8 images -> (n, 1, 6, 6) latents through the frozen compressor (running statistics)."""
+    compressor.eval()
+    with compute.autocast():
+        latents = torch.cat([compressor(batch) for batch in images.split(batch_size)])
+    return latents if compute.precision == "fp64" else latents.float()
+
+
+def freeze(compressor: nn.Module) -> None:
+    """From here on neither its weights nor its BatchNorm statistics change."""
+    compressor.requires_grad_(False).eval()
+
+
+class Run:
+    """One case of one data set with one seed: trains its arms in turn and returns what a record holds of them.
+
+    Every arm draws from generators of its own, so that an arm's numbers do not depend on which arms ran before it or
+    were taken from a checkpoint.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        case: Case,
+        seed: int,
+        settings: Settings,
+        *,
+        compute: Compute | None = None,
+        checkpoints: Checkpoints | None = None,
+        report: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.dataset, self.case, self.seed, self.settings = dataset, case, seed, settings
+        self.compute = compute or resolve(settings.precision)
+        self.checkpoints = checkpoints or Checkpoints(None)
+        self.report = report
+        self.first = split(dataset, case.first, settings, seed)
+        self.second = split(dataset, case.second, settings, seed)
+        self.compressor, self.classifier = models.build(config.derived_seed(seed, "weights"))
+        self.compute.place(self.compressor)
+        self.compute.place(self.classifier)
+
+    def arms(self) -> Iterator[tuple[str, float | None]]:
+        """(arm, memory share) in the order in which they are trained."""
+        yield FIRST_TASK, None
+        yield from ((REPLAY, share) for share in self.settings.memory_shares)
+        yield NO_REPLAY, None
+
+    def result(self) -> dict[str, object]:
+        """Train all arms; the part of the record that the protocol answers for (`records` adds the rest)."""
+        arms = list(self.arms())
+        results = [self._arm(arm, share, number / len(arms)) for number, (arm, share) in enumerate(arms)]
+        return {
+            "tasks": {
+                name: {"classes": list(t.classes), "train_images": len(t.train), "test_images": len(t.test)}
+                for name, t in (("first", self.first), ("second", self.second))
+            },
+            "arms": [result["arm"] for result in results],
+            "latents": self._latent_map([result["sample"] for result in results]),
+        }
+
+    # -- one arm ------------------------------------------------------------------------------------------------
+
+    def _arm(self, arm: str, share: float | None, done: float) -> dict:
+        name = arm if share is None else f"{arm}-{share:g}"
+        kept = self.checkpoints.read(name)
+        if kept is not None:
+            weights, result = kept
+            if arm == FIRST_TASK:
+                self._load_first_task(weights)
+            self.report(Progress(name, done, result["arm"]["epochs"], result["arm"]["curve"]["train_accuracy"][-1]))
+            return result
+        if arm == FIRST_TASK:
+            network, result = self._train_first_task(name, done)
+            self._load_first_task(network.state_dict())
+        else:
+            network, result = self._train_second_task(name, arm, share, done)
+        self.checkpoints.write(name, network.state_dict(), result)
+        return result
+
+    def _load_first_task(self, weights: dict[str, Tensor]) -> None:
+        nn.Sequential(self.compressor, self.classifier).load_state_dict(weights)
+        freeze(self.compressor)
+
+    def _train_first_task(self, name: str, done: float) -> tuple[nn.Module, dict]:
+        network = nn.Sequential(self.compressor, self.classifier)
+        images = self._images(self.first)
+        return network, self._measure(network, name, FIRST_TASK, None, done, new=images)
+
+    def _train_second_task(self, name: str, arm: str, share: float | None, done: float) -> tuple[nn.Module, dict]:
+        # A fresh copy of the first task's networks for each arm.
+        compressor, classifier = models.Compressor(), models.Classifier()
+        compressor.load_state_dict(self.compressor.state_dict())
+        classifier.load_state_dict(self.classifier.state_dict())
+        self.compute.place(compressor)
+        self.compute.place(classifier)
+        old, new = self._images(self.first), self._images(self.second)
+        if arm == NO_REPLAY:
+            network = nn.Sequential(compressor, classifier)
+            return network, self._measure(network, name, arm, None, done, new=new, old=old)
+        assert share is not None
+        freeze(compressor)
+        old, new = (  # encoded once: the frozen compressor gives the same latents in every epoch
+            _Inputs(encode(compressor, t.train, self.compute), t.train_labels,
+                    encode(compressor, t.test, self.compute), t.test_labels)
+            for t in (old, new)
+        )  # fmt: skip
+        kept = memory.choose(old.train, old.train_labels, share, config.generator(self.seed, "memory"))
+        return classifier, self._measure(classifier, name, arm, share, done, new=new, old=old, kept=kept)
+
+    def _measure(
+        self, network: nn.Module, name: str, arm: str, share: float | None, done: float,
+        *, new: _Inputs, old: _Inputs | None = None, kept: memory.LatentMemory | None = None,
+    ) -> dict:  # fmt: skip
+        """Train on the new task's inputs, measuring test accuracy after every epoch and everything at the end."""
+        started, provenance = time.perf_counter(), stamp(self.compute)
+        size = self.settings.latent_sample
+        # For each sampled test image of the first task, the last epoch after which it was classified rightly.
+        last_correct = {mode: torch.full((len(old.test[:size]),), -1) for mode in EVALUATIONS} if old else None
+        curve: dict = {"train_accuracy": [], "loss": [], "new": {m: [] for m in EVALUATIONS}}
+        if old is not None:
+            curve["old"] = {m: [] for m in EVALUATIONS}
+
+        def test() -> dict[str, list[Tensor]]:
+            inputs = [new.test] if old is None else [new.test, old.test]
+            predicted = {mode: self._predict(network, inputs, mode, "test") for mode in EVALUATIONS}
+            for mode, (on_new, *on_old) in predicted.items():
+                curve["new"][mode].append(metrics.accuracy(on_new, new.test_labels))
+                if old is not None and last_correct is not None:
+                    curve["old"][mode].append(metrics.accuracy(on_old[0], old.test_labels))
+                    right = (on_old[0] == old.test_labels)[:size].cpu()
+                    last_correct[mode][right] = len(curve["old"][mode]) - 1
+            return predicted
+
+        def after_epoch(epoch: Epoch) -> None:
+            nonlocal predicted
+            curve["train_accuracy"].append(epoch.train_accuracy)
+            curve["loss"].append(epoch.loss)
+            predicted = test()
+            within = epoch.number / self.settings.max_epochs / (2 + len(self.settings.memory_shares))
+            self.report(Progress(name, done + within, epoch.number, epoch.train_accuracy))
+
+        predicted = test()  # epoch 0: before the task
+        epochs = train(
+            network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
+            generator=config.generator(self.seed, "batches", name), memory=kept, after_epoch=after_epoch,
+        )  # fmt: skip
+        train_inputs = [new.train] if old is None else [new.train, old.train]
+        accuracies, confusions = {}, {}
+        for mode in EVALUATIONS:
+            on_train = self._predict(network, train_inputs, mode, "train")[0]
+            accuracies[mode] = {
+                "train": metrics.accuracy(on_train, new.train_labels),
+                "test": curve["new"][mode][-1],
+                "original_test": curve["old"][mode][-1] if old is not None else None,
+            }
+            labels = [new.test_labels] if old is None else [new.test_labels, old.test_labels]
+            confusions[mode] = metrics.confusion(torch.cat(predicted[mode]), torch.cat(labels))
+        self.compute.synchronize()
+        # In the order first task, second task; the first task's arm has no prediction for the second yet.
+        in_order = {mode: predictions[::-1] for mode, predictions in predicted.items()}
+        return {
+            "arm": {
+                "arm": arm,
+                "memory_share": share,
+                "memory_images": len(kept) if kept is not None else None,
+                "memory_bytes": kept.bytes if kept is not None else None,
+                "epochs": len(epochs),
+                "reached_target": epochs[-1].train_accuracy >= self.settings.target_train_accuracy,
+                "seconds": time.perf_counter() - started,
+                "accuracy": accuracies,
+                "curve": curve,
+                "confusion": confusions,
+                "provenance": provenance,
+            },
+            "sample": {
+                "predicted": {mode: [p[:size].tolist() for p in parts] for mode, parts in in_order.items()},
+                "last_correct": last_correct and {mode: epochs.tolist() for mode, epochs in last_correct.items()},
+            },
+        }
+
+    def _predict(self, network: nn.Module, inputs: list[Tensor], mode: str, part: str) -> list[Tensor]:
+        # The same shuffling after every epoch: a curve then moves because the network does.
+        shuffle = config.generator(self.seed, "mixed", part)
+        with self.compute.autocast():
+            return metrics.predict(network, inputs, mode, self.settings.batch_size, shuffle)
+
+    # -- inputs -------------------------------------------------------------------------------------------------
+
+    def _images(self, task: Task) -> _Inputs:
+        images, labels = self.dataset.images.unsqueeze(1), self.dataset.labels
+        parts = (images[task.train], labels[task.train], images[task.test], labels[task.test])
+        return _Inputs(*(part.to(self.compute.device) for part in parts))
+
+    def _latent_map(self, samples: list[dict]) -> dict[str, object]:
+        """Test latents of both tasks in the plane of the first task's two main components, for the latent figures.
+
+        The basis is fitted once, on all training latents of the first task; the compressor is frozen, so one basis
+        serves both tasks, before and after the second.
+        """
+        size = self.settings.latent_sample
+        first, second = self._images(self.first), self._images(self.second)
+        fitted = encode(self.compressor, first.train, self.compute).flatten(1).cpu().double().numpy()
+        basis = PCA(n_components=2, svd_solver="full").fit(fitted)
+        tasks = {}
+        for name, task, inputs in (("first", self.first, first), ("second", self.second, second)):
+            latents = encode(self.compressor, inputs.test[:size], self.compute).flatten(1).cpu().double().numpy()
+            tasks[name] = {
+                "image": task.test[:size].tolist(),
+                "label": inputs.test_labels[:size].tolist(),
+                "xy": [[round(float(v), 4) for v in row] for row in basis.transform(latents)],
+            }
+        ratios = [round(float(r), 6) for r in basis.explained_variance_ratio_]
+        by_arm = {name: [sample[name] for sample in samples] for name in ("predicted", "last_correct")}
+        return {"explained_variance_ratio": ratios, "tasks": tasks, **by_arm}
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a network is trained and tested on in one task: images or latents, on the device."""
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor

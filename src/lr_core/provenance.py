@@ -1,0 +1,48 @@
+"""Where numbers come from: the code, the versions and the machine that made them."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from lr_core.compute import Compute
+
+
+def stamp(compute: Compute) -> dict[str, object]:
+    """What is recorded of the making of each arm, at its start; the time in UTC, ISO 8601."""
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"started": started, **compute.describe(), **_sources(), "versions": _versions()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    packages = ("lr_core", "torch", "numpy", "scikit-learn")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+
+
+@cache
+def _sources() -> dict[str, object]:
+    """Git commit, whether the library differed from it, and a digest of the library as it was imported."""
+    package = Path(__file__).parent
+    content = hashlib.sha256()
+    for file in sorted(package.glob("*.py")):
+        content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+
+    def git(*arguments: str) -> str | None:
+        try:
+            command = ["git", "-C", str(package), *arguments]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    changes = git("status", "--porcelain", "--", ".")
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": None if changes is None else bool(changes),
+        "sources_sha256": content.hexdigest(),
+    }

@@ -1,0 +1,285 @@
+"""The record of a run: what it is a record of (`RunId`, `key`), its schema, writing, reading, and its tables.
+
+A record is one JSON file, `<runs>/<profile>/<dataset>-case<k>-seed<s>.json`. It is the only proof that a run was
+finished; the notebook beside it is for reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+
+from lr_core import config, datasets
+from lr_core.config import EVALUATIONS, PROTOCOL_VERSION, Settings
+from lr_core.errors import LatentReplayError, UsageError
+from lr_core.files import write_atomically
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, order=True)
+class RunId:
+    """What a run is: one data set, case and seed under one profile. Unknown names are a `UsageError`."""
+
+    profile: str
+    dataset: str
+    case: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        config.profile(self.profile)
+        config.case(self.case)
+        datasets.describe(self.dataset)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise UsageError(f"seed is {self.seed!r}; it must be a whole number of at least 0")
+
+    @property
+    def stem(self) -> str:
+        """Name of the record and of the executed notebook, without suffix."""
+        return f"{self.dataset}-case{self.case}-seed{self.seed}"
+
+    def record(self, runs: Path) -> Path:
+        """Where the record is, below the folder of all runs."""
+        return runs / self.profile / f"{self.stem}.json"
+
+    def notebook(self, runs: Path) -> Path:
+        """Where the executed notebook is, below the folder of all runs."""
+        return runs / self.profile / f"{self.stem}.ipynb"
+
+    def __str__(self) -> str:
+        return f"{self.profile} {self.dataset} case {self.case} seed {self.seed}"
+
+
+def basis(run: RunId, settings: Settings) -> dict[str, object]:
+    """Everything that a run's numbers follow from, up to rounding by the machine: what its key is the digest of."""
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        "run": {"dataset": run.dataset, "case": run.case, "seed": run.seed},
+        "settings": settings.as_dict(),
+        "data": datasets.checksums(run.dataset),
+    }
+
+
+def key(run: RunId, settings: Settings) -> str:
+    """64 hexadecimal digits. A run is due when its record does not carry this key."""
+    return digest(basis(run, settings))
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON value in canonical form."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
+
+
+def make(run: RunId, settings: Settings, result: dict[str, object]) -> dict:
+    """The whole record of a finished run, from what `protocol.Run.result` returned."""
+    content = {
+        "schema": SCHEMA_VERSION,
+        "key": key(run, settings),
+        "profile": run.profile,
+        **basis(run, settings),
+        **result,
+    }
+    return content | {"sha256": digest(content)}
+
+
+def write(record: dict, path: Path) -> None:
+    """Write a record whole or not at all."""
+    _validate(record, path)
+    write_atomically(path, (json.dumps(record, separators=(",", ":")) + "\n").encode())
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> dict:
+    """A record that is whole, of this schema and unaltered; anything else is a `LatentReplayError` that names it."""
+    try:
+        record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise LatentReplayError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise LatentReplayError(
+            f"{path}: is not a whole JSON file ({error}); delete it and run the grid again"
+        ) from error
+    version = record.get("schema") if isinstance(record, dict) else None
+    if version != SCHEMA_VERSION:
+        raise LatentReplayError(
+            f"{path}: schema version {version!r}, expected {SCHEMA_VERSION}; delete it and run the grid again"
+        )
+    _validate(record, path)
+    content = {name: value for name, value in record.items() if name != "sha256"}
+    if digest(content) != record["sha256"]:
+        raise LatentReplayError(f"{path}: its content does not match its checksum; delete it and run the grid again")
+    run = record["run"]
+    stem = f"{run['dataset']}-case{run['case']}-seed{run['seed']}"
+    if path.stem != stem or path.parent.name != record["profile"]:
+        raise LatentReplayError(
+            f"{path}: is the record of {record['profile']}/{stem}; give it that name back, or delete it and run the grid again"
+        )
+    return record
+
+
+def read_all(runs: Path, profile: str) -> list[dict]:
+    """All records of a profile, in the order data set (as `datasets.DATASETS`), case, seed."""
+    records = [read(path) for path in sorted((runs / profile).glob("*.json"))]
+
+    def order(record: dict) -> tuple[int, int, int]:
+        run = record["run"]
+        return datasets.DATASETS.index(run["dataset"]), run["case"], run["seed"]
+
+    return sorted(records, key=order)
+
+
+def results(records: Iterable[dict]) -> pd.DataFrame:
+    """Tidy: one row per profile, data set, case, seed, arm, memory budget and evaluation mode.
+
+    Columns: profile, dataset, case, seed, arm, evaluation, memory_images_percent, train_accuracy, test_accuracy,
+    original_test_accuracy (shares, 0 to 1), epochs, seconds, memory_bytes. Empty where an arm has no such value.
+    """
+    rows = []
+    for record in records:
+        for arm in record["arms"]:
+            share = arm["memory_share"]
+            for evaluation in EVALUATIONS:
+                accuracy = arm["accuracy"][evaluation]
+                rows.append(
+                    {
+                        "profile": record["profile"],
+                        **record["run"],
+                        "arm": arm["arm"],
+                        "evaluation": evaluation,
+                        "memory_images_percent": None if share is None else round(100 * share, 6),
+                        "train_accuracy": accuracy["train"],
+                        "test_accuracy": accuracy["test"],
+                        "original_test_accuracy": accuracy["original_test"],
+                        "epochs": arm["epochs"],
+                        "seconds": round(arm["seconds"], 1),
+                        "memory_bytes": arm["memory_bytes"],
+                    }
+                )
+    columns = [
+        "profile", "dataset", "case", "seed", "arm", "evaluation", "memory_images_percent", "train_accuracy",
+        "test_accuracy", "original_test_accuracy", "epochs", "seconds", "memory_bytes",
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).astype({"memory_bytes": "Int64"})
+
+
+def without_timings(record: dict) -> dict:
+    """What two runs of the same seed, machine and thread count have in common, bit for bit."""
+
+    def untimed(values: dict) -> dict:
+        return {name: value for name, value in values.items() if name not in ("seconds", "started", "sha256")}
+
+    arms = [untimed(arm) | {"provenance": untimed(arm["provenance"])} for arm in record["arms"]]
+    return untimed(record) | {"arms": arms}
+
+
+# -- schema -------------------------------------------------------------------------------------------------------
+
+
+def _object(properties: dict, optional: Sequence[str] = ()) -> dict:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _list(items: dict, **limits: int) -> dict:
+    return {"type": "array", "items": items, **limits}
+
+
+def _nullable(kind: dict) -> dict:
+    return {"anyOf": [kind, {"type": "null"}]}
+
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_TASK = _object({"classes": _list(_COUNT, minItems=1), "train_images": _COUNT, "test_images": _COUNT})
+_PER_EVALUATION = {
+    "accuracy": _object({"train": _SHARE, "test": _SHARE, "original_test": _nullable(_SHARE)}),
+    "curve": _list(_SHARE, minItems=2),
+    "confusion": _list(_list(_COUNT, minItems=10, maxItems=10), minItems=10, maxItems=10),
+    "predicted": _list(_list(_COUNT), minItems=1, maxItems=2),
+    "last_correct": _list({"type": "integer", "minimum": -1}),
+}
+_EVALUATED = {name: _object({mode: kind for mode in EVALUATIONS}) for name, kind in _PER_EVALUATION.items()}
+_POINTS = _object(
+    {"image": _list(_COUNT), "label": _list(_COUNT), "xy": _list(_list({"type": "number"}, minItems=2, maxItems=2))}
+)
+_PROVENANCE = _object(
+    {
+        "started": _TEXT,
+        "device": _TEXT,
+        "processor": _TEXT,
+        "precision": _TEXT,
+        "threads": _COUNT,
+        "commit": _nullable(_TEXT),
+        "uncommitted_changes": _nullable({"type": "boolean"}),
+        "sources_sha256": _SHA256,
+        "versions": {"type": "object", "additionalProperties": _TEXT},
+    }
+)
+_ARM = _object(
+    {
+        "arm": {"enum": ["first-task", "replay", "no-replay"]},
+        "memory_share": _nullable({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+        "memory_images": _nullable(_COUNT),
+        "memory_bytes": _nullable(_COUNT),
+        "epochs": {"type": "integer", "minimum": 1},
+        "reached_target": {"type": "boolean"},
+        "seconds": {"type": "number", "minimum": 0},
+        "accuracy": _EVALUATED["accuracy"],
+        "curve": _object(
+            {
+                "train_accuracy": _list(_SHARE, minItems=1),
+                "loss": _list({"type": "number"}, minItems=1),
+                "new": _EVALUATED["curve"],
+                "old": _EVALUATED["curve"],
+            },
+            optional=["old"],
+        ),
+        "confusion": _EVALUATED["confusion"],
+        "provenance": _PROVENANCE,
+    }
+)
+_SCHEMA = _object(
+    {
+        "schema": {"const": SCHEMA_VERSION},
+        "key": _SHA256,
+        "sha256": _SHA256,
+        "profile": _TEXT,
+        "protocol_version": _COUNT,
+        "run": _object({"dataset": _TEXT, "case": _COUNT, "seed": _COUNT}),
+        "settings": {"type": "object"},
+        "data": {"type": "object", "additionalProperties": _SHA256},
+        "tasks": _object({"first": _TASK, "second": _TASK}),
+        "arms": _list(_ARM, minItems=1),
+        "latents": _object(
+            {
+                "explained_variance_ratio": _list(_SHARE, minItems=2, maxItems=2),
+                "tasks": _object({"first": _POINTS, "second": _POINTS}),
+                "predicted": _list(_EVALUATED["predicted"]),
+                "last_correct": _list(_nullable(_EVALUATED["last_correct"])),
+            }
+        ),
+    }
+)
+_VALIDATOR = jsonschema.Draft202012Validator(_SCHEMA)
+
+
+def _validate(record: dict, path: Path) -> None:
+    error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(record))
+    if error is not None:
+        where = "/".join(map(str, error.absolute_path)) or "the record"
+        raise LatentReplayError(
+            f"{path}: does not follow schema {SCHEMA_VERSION}: {where}: {error.message[:160]}; delete it and run the grid again"
+        )

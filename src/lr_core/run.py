@@ -1,0 +1,70 @@
+"""One run from its name to its record: what the notebook template calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from lr_core import config, datasets, protocol, records
+from lr_core.checkpoints import Checkpoints
+from lr_core.compute import resolve
+from lr_core.files import write_atomically
+from lr_core.protocol import Progress
+from lr_core.records import RunId
+
+
+def run(
+    run_id: RunId,
+    *,
+    runs: Path | None = None,
+    cache: Path | None = None,
+    threads: int | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> dict:
+    """Train all arms of a run and return its record.
+
+    Parameters
+    ----------
+    runs : folder of all runs; with it the record is written to `run_id.record(runs)`
+    cache : folder for finished arms and for the progress of the run, removed once the record is written
+    threads : of PyTorch; None leaves them as they are
+    report : called after every epoch
+
+    Raises
+    ------
+    LatentReplayError
+        The data are not there or damaged, or a folder cannot be written.
+    """
+    settings = config.profile(run_id.profile).settings
+    compute = resolve(settings.precision, threads)
+    folder = cache / records.key(run_id, settings) if cache is not None else None
+    checkpoints = Checkpoints(folder)
+
+    def tell(progress: Progress) -> None:
+        if folder is not None:
+            write_progress(folder, progress)
+        report(progress)
+
+    result = protocol.Run(
+        datasets.load(run_id.dataset), config.case(run_id.case), run_id.seed, settings,
+        compute=compute, checkpoints=checkpoints, report=tell,
+    ).result()  # fmt: skip
+    record = records.make(run_id, settings, result)
+    if runs is not None:
+        records.write(record, run_id.record(runs))
+        checkpoints.clear()
+    return record
+
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Leave word of how far a run is, for whoever waits for it in another process."""
+    write_atomically(folder / "progress.json", json.dumps(vars(progress)).encode())
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """The last word of a run, or None where there is none yet."""
+    try:
+        return Progress(**json.loads((folder / "progress.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
