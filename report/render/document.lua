@@ -35,13 +35,17 @@ local function image(img)
   img.attributes["fig-alt"] = nil
   if typst then
     local name = pandoc.utils.sha1(data) .. img.src:match("%.%w+$")
-    local file = assert(io.open(pandoc.path.join({ PANDOC_STATE.user_data_dir or ".", name }), "wb"))
+    local file = assert(io.open(pandoc.path.join({ os.getenv("RENDER_MEDIA"), name }), "wb"))
     file:write(data)
     file:close()
-    img.src = name
-  else
-    img.src = pandoc.mediabag.make_data_uri(mime, data)
+    local width = img.attributes.width
+    if width and not width:match("^[%d.]+%%$") and not width:match("^[%d.]+[icm][nm]$") then
+      problem('width="' .. width, "image width '" .. width .. "'; give it in %, in, cm or mm")
+    end
+    local alt = img.attributes.alt:gsub("[\\\"]", "\\%0")
+    return pandoc.RawInline("typst", '#box(image("' .. name .. '", alt: "' .. alt .. '"' .. (width and ", width: " .. width or "") .. "))")
   end
+  img.src = pandoc.mediabag.make_data_uri(mime, data)
   return img
 end
 
@@ -59,8 +63,8 @@ end
 
 -- On a phone a wide table scrolls in a box of its own, which has to be reachable by keyboard.
 local function scrollable(el, name)
-  if typst then return { el } end
-  local attributes = { tabindex = "0", role = "region", ["aria-label"] = name }
+  if typst then return name and { el } or { raw("#block(width: 100%)[#set align(center)"), el, raw("]") } end
+  local attributes = { { "tabindex", "0" }, { "role", "region" }, { "aria-label", name or "Table" } } -- pairs keep their order
   return { pandoc.Div({ el }, pandoc.Attr("", { "table-scroll" }, attributes)) }
 end
 
@@ -98,6 +102,16 @@ end
 
 -- Floats ----------------------------------------------------------------------------------------------------------------
 
+-- An image that says nothing itself is described by its caption.
+local function describe(content, caption)
+  return content:walk({
+    Image = function(img)
+      if not img.attributes["fig-alt"] and #img.caption == 0 then img.attributes["fig-alt"] = caption end
+      return img
+    end,
+  })
+end
+
 local function float(id, kind, content, caption, attr, parent)
   local entry = { kind = kind }
   if parent then
@@ -113,13 +127,14 @@ local function float(id, kind, content, caption, attr, parent)
   if #caption == 0 and not parent then
     problem("#" .. id, "'" .. id .. "' has no caption; its last paragraph is the caption")
   end
+  if kind == "fig" then content = describe(content, pandoc.utils.stringify(caption)) end
   local columns = attr.attributes["layout-ncol"]
   local body = columns and layout(content, columns, entry) or blocks(content, parent or entry)
   local title = pandoc.Inlines({ pandoc.Span({ pandoc.Strong({ pandoc.Str(entry.mark .. (parent and "" or ".")) }) },
     { class = "float-mark" }), pandoc.Space() }) .. caption
   local out, foot = pandoc.Blocks({}), pandoc.Blocks({})
   if typst then
-    foot:extend({ raw("], kind: " .. (kind == "tbl" and "table" or "image") .. ", supplement: none, numbering: none, caption: ["),
+    foot:extend({ raw("], kind: " .. (kind == "tbl" and "table" or "image") .. ", supplement: none, numbering: none, caption: " .. (parent and "align(center)[" or "[")),
       pandoc.Plain(title), raw("]) <" .. id .. ">") })
     out:insert(raw("#figure(["))
   else
@@ -189,6 +204,18 @@ local function visible(div)
   return match
 end
 
+-- Classes and attributes that would move things about, and that only Quarto knows.
+local function check_layout(div)
+  for _, class in ipairs(div.classes) do
+    if class:match("^panel%-") or class == "aside" or (class:match("^column") and not COLUMNS[class]) then
+      problem("." .. class, "layout '." .. class .. "' is not supported; known: .column-page, .column-body-outset, layout-ncol")
+    end
+  end
+  for _, attribute in ipairs({ "layout", "layout-nrow" }) do
+    if div.attributes[attribute] then problem(attribute, "'" .. attribute .. "' is not supported; use layout-ncol") end
+  end
+end
+
 local function plain_div(div, parent)
   for _, class in ipairs(div.classes) do
     local callout_kind = class:match("^callout%-(.*)")
@@ -197,12 +224,7 @@ local function plain_div(div, parent)
       problem(class, "callout '" .. callout_kind .. "' is not known; known: note, tip, important, warning, caution")
     elseif class:match("^content%-") then
       return visible(div) and blocks(div.content, parent) or {}
-    elseif class:match("^panel%-") or class == "aside" or class == "columns" or (class:match("^column") and not COLUMNS[class]) then
-      problem("." .. class, "layout '." .. class .. "' is not supported; known: .column-page, .column-body-outset, layout-ncol")
     end
-  end
-  for _, attribute in ipairs({ "layout", "layout-nrow" }) do
-    if div.attributes[attribute] then problem(attribute .. "=", "'" .. attribute .. "' is not supported; use layout-ncol") end
   end
   if div.attributes["layout-ncol"] then return layout(div.content, div.attributes["layout-ncol"]) end
   div.content = blocks(div.content, parent)
@@ -212,14 +234,8 @@ end
 local function block(el, parent)
   if el.t == "Div" then
     local kind = kind_of(el.identifier)
-    if kind == "fig" or kind == "tbl" then
-      for _, class in ipairs(el.classes) do
-        if class:match("^column") and not COLUMNS[class] then
-          problem("." .. class, "layout '." .. class .. "' is not supported; known: .column-page, .column-body-outset")
-        end
-      end
-      return float_div(el, kind, parent)
-    end
+    check_layout(el)
+    if kind == "fig" or kind == "tbl" then return float_div(el, kind, parent) end
     return plain_div(el, parent)
   elseif el.t == "Figure" then -- an image alone in its paragraph, with a caption
     local img = el.content[1].content[1]
@@ -227,9 +243,8 @@ local function block(el, parent)
     img.identifier = ""
     local caption = pandoc.utils.blocks_to_inlines(el.caption.long)
     if kind_of(id) == "fig" then
-      if not img.attributes["fig-alt"] then img.attributes["fig-alt"] = pandoc.utils.stringify(caption) end
       img.caption = {}
-      return float(id, "fig", { pandoc.Plain({ img }) }, caption, { attributes = {}, classes = {} }, parent)
+      return float(id, "fig", pandoc.Blocks({ pandoc.Plain({ img }) }), caption, { attributes = {}, classes = {} }, parent)
     end
   elseif el.t == "RawBlock" and el.format == "html" then
     local parsed = raw_html(el)
@@ -239,11 +254,11 @@ local function block(el, parent)
     if el.identifier:match("^tbl%-") and not (parent and labels[el.identifier]) then
       local id, caption = el.identifier, pandoc.utils.blocks_to_inlines(el.caption.long)
       el.identifier, el.caption.long = "", {}
-      return float(id, "tbl", { el }, caption, { attributes = {}, classes = {} }, parent)
+      return float(id, "tbl", pandoc.Blocks({ el }), caption, { attributes = {}, classes = {} }, parent)
     end
-    return scrollable(el, parent and parent.mark or "Table")
-  elseif el.content and el.t ~= "Para" and el.t ~= "Plain" and el.t ~= "Header" and el.t ~= "LineBlock" then
-    if el.t == "BlockQuote" then el.content = blocks(el.content, parent) end
+    return scrollable(el, parent and parent.mark)
+  elseif el.t == "BlockQuote" then
+    el.content = blocks(el.content)
   end
   return { el }
 end
@@ -345,6 +360,7 @@ local function authors(meta)
       affiliations = affiliations })
   end
   meta["by-author"] = out
+  meta["author-meta"] = out:map(function(author) return pandoc.utils.stringify(author.name.literal) end)
 end
 
 function Pandoc(doc)

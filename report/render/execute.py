@@ -15,8 +15,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-
-from source import INLINE, SHORTCODE, SHORTCODES, Cell, Problem, Prose, Source
+from source import Cell, Problem, Prose, Source, resolve
 
 # Figures as SVG whose ids do not change from run to run; and a helper that evaluates a paragraph's expressions at once.
 # A string is text, whatever it holds; only an object that has a Markdown form is read as Markdown. So does Quarto.
@@ -53,7 +52,8 @@ class ThisInterpreter(KernelSpecManager):
     """The kernel is the Python that runs this: a user's own `python3` kernel may be another one."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False"]
+        """One specification, whatever the name."""
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False", "--log-level=ERROR"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
@@ -101,9 +101,7 @@ def evaluate(client: NotebookClient, path: Path, prose: Prose) -> None:
         if "error" in values[-1]:
             line, expression = prose.expressions[len(values) - 1]
             raise Problem(path, line, f"`{{python}} {expression}` raised {values[-1]['error']}")
-    replies = iter(values)
-    text = INLINE.sub(lambda _: next(replies)["text"], prose.text)
-    prose.markdown = SHORTCODE.sub(lambda match: SHORTCODES[match[1]], text).replace("\0", "")
+    prose.markdown = resolve(prose.text, (value["text"] for value in values))
 
 
 def cell_markdown(path: Path, cell: Cell, options: dict, outputs: list, stem: Path) -> str:
@@ -125,7 +123,7 @@ def cell_markdown(path: Path, cell: Cell, options: dict, outputs: list, stem: Pa
     if captions and len(captions) != len(blocks):
         raise Problem(path, cell.line, f"'fig-subcap' has {len(captions)} captions for {len(blocks)} figures; give one for each")
     if captions:
-        blocks = [f"::: {{#{label}-{n}}}\n{block}\n\n{caption}\n:::" for n, (block, caption) in enumerate(zip(blocks, captions), 1)]
+        blocks = [f"::: {{#{label}-{n}}}\n{block}\n\n{caption}\n:::" for n, (block, caption) in enumerate(zip(blocks, captions, strict=True), 1)]
     if caption := options.get(f"{kind}-cap"):
         blocks.append(str(caption))
     attributes = [f"#{label}" if caption else "", ".cell"]
@@ -141,6 +139,7 @@ def cell_markdown(path: Path, cell: Cell, options: dict, outputs: list, stem: Pa
 
 
 def output_markdown(output, asis: bool, alt: str | None, stem: Path) -> str:
+    """One output as Markdown; an image is written to `stem` plus its suffix."""
     if output.output_type == "stream":
         return output.text if asis else fenced(output.text.rstrip("\n"), ".cell-output")
     data = output.get("data", {})
@@ -158,5 +157,6 @@ def output_markdown(output, asis: bool, alt: str | None, stem: Path) -> str:
 
 
 def fenced(text: str, kind: str) -> str:
+    """A code block whose fence is longer than any in the text."""
     ticks = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{ticks}{kind if kind.isalpha() else '{' + kind + '}'}\n{text}\n{ticks}"

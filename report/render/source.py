@@ -4,7 +4,9 @@ Reading order: Problem, Source, Cell, Prose, split.
 """
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +23,10 @@ METADATA = {  # what the two templates or pandoc make use of; anything else woul
     "bibliography", "csl", "link-citations", "nocite", "number-sections", "toc", "toc-depth", "toc-title",
     "format", "execute", "jupyter", "engine", "project", "filters", "fig-format", "suppress-bibliography",
 }
+FORMATS = {
+    "html": {"css", "theme", "toc", "toc-depth", "toc-title", "number-sections", "embed-resources", "html-math-method", "output-file", "other-links"},
+    "typst": {"output-file", "citeproc", "template-partials", "number-sections"},
+}
 INLINE = re.compile(r"(?<!`)`\{python\}\s+([^`]+)`(?!`)")
 SHORTCODE = re.compile(r"(?<!\{)\{\{<\s*(\S+)(.*?)>\}\}")
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*(.*)$")
@@ -29,12 +35,16 @@ FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*(.*)$")
 class Problem(Exception):
     """What an author can put right: one line that names the file, the line, what is wrong and what would be right."""
 
-    def __init__(self, path: Path | str, line: int | None, what: str):
+    def __init__(self, path: Path, line: int | None, what: str):
+        near = os.path.relpath(path)
+        path = path if near.startswith("..") else near  # as the author would type it
         super().__init__(f"{path}:{line}: {what}" if line else f"{path}: {what}")
 
 
 @dataclass
 class Cell:
+    """A Python cell."""
+
     line: int  # of the opening fence
     code: str
     options: dict = field(default_factory=dict)
@@ -44,6 +54,8 @@ class Cell:
 
 @dataclass
 class Prose:
+    """The text between two cells."""
+
     line: int
     text: str
     expressions: list[tuple[int, str]] = field(default_factory=list)  # inline `{python}`, in order
@@ -52,6 +64,8 @@ class Prose:
 
 @dataclass
 class Source:
+    """A document as it was read: `parts` are in document order, `metadata` includes what _quarto.yml says."""
+
     path: Path
     metadata: dict
     parts: list[Cell | Prose]
@@ -82,12 +96,19 @@ def load_yaml(path: Path, text: str, offset: int = 0) -> dict:
         raise Problem(path, offset + 1, "expected 'key: value' lines")
     for key in value.keys() - METADATA:
         raise Problem(path, offset + key_line(text, key), f"metadata '{key}' is not supported; known: {', '.join(sorted(METADATA))}")
+    formats = value.get("format") or {}
+    for name, options in formats.items() if isinstance(formats, dict) else ():
+        if name not in FORMATS:
+            raise Problem(path, offset + key_line(text, "format"), f"format '{name}' is not supported; known: html, typst")
+        for key in (options if isinstance(options, dict) else {}).keys() - FORMATS[name]:
+            raise Problem(path, offset + key_line(text, key), f"option '{key}' of format '{name}' is not supported; known: {', '.join(sorted(FORMATS[name]))}")
     return value
 
 
 def key_line(text: str, key: str) -> int:
+    """The number of the line that sets `key`, from 1."""
     lines = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if line.startswith(f"{key}:")), 1)
+    return next((number for number, line in enumerate(lines, 1) if line.lstrip().startswith(f"{key}:")), 1)
 
 
 def split(path: Path) -> Source:
@@ -129,16 +150,26 @@ def split(path: Path) -> Source:
 
 def read_prose(path: Path, start: int, lines: list[str]) -> Prose:
     """Text between cells. Code blocks in it carry a NUL behind each brace, so that nothing in them is evaluated."""
-    part = Prose(start + 1, "\n".join(lines))
-    for number, line in enumerate(lines, part.line):
-        part.expressions += ((number, match[1].strip()) for match in INLINE.finditer(line))
+    text = "\n".join(lines)
+    for number, line in enumerate(lines, start + 1):
         for name, _ in SHORTCODE.findall(line):
             if name not in SHORTCODES:
                 raise Problem(path, number, f"shortcode '{name}' is not supported; known: {', '.join(SHORTCODES)}")
+    part = Prose(start + 1, text, markdown=resolve(text))
+    for number, line in enumerate(lines, part.line):
+        part.expressions += ((number, match[1].strip()) for match in INLINE.finditer(line))
     return part
 
 
+def resolve(text: str, values: Iterable[str] = ()) -> str:
+    """The text with the value of each inline expression and what each shortcode stands for."""
+    replies = iter(values)
+    text = INLINE.sub(lambda match: next(replies, match[0]), text)
+    return SHORTCODE.sub(lambda match: SHORTCODES[match[1]], text).replace("\0", "")
+
+
 def read_cell(path: Path, line: int, lines: list[str]) -> Cell:
+    """The cell whose fence opens at `line`; its options are checked here, before anything runs."""
     count = next((n for n, text in enumerate(lines) if not text.startswith("#|")), len(lines))
     text = "\n".join(line[2:].removeprefix(" ") for line in lines[:count])
     try:

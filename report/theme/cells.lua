@@ -14,17 +14,24 @@ local function top_rule(row, weight)
   for _, cell in ipairs(row.cells) do cell.attributes["typst:stroke"] = "(top: " .. weight .. ")" end
 end
 
-local function cells(rows)
+local function cells(rows, head)
   for _, row in ipairs(rows) do
     for _, cell in ipairs(row.cells) do
-      if cell.classes:includes("num") then cell.alignment = "AlignRight" end
+      if cell.classes:includes("num") then
+        cell.alignment = "AlignRight"
+        cell.contents = cell.contents:walk({ Space = function() return pandoc.Str("\u{a0}") end })
+      end
+      if head and not typst and not cell.attributes.scope then
+        cell.attributes.scope = cell.col_span > 1 and "colgroup" or "col"
+      end
       if typst then
+        if cell.row_span > 1 then cell.attributes["typst:breakable"] = "false" end -- no page break inside a group
         local fill = shade(cell.classes)
         if fill then cell.attributes["typst:fill"] = 'rgb("' .. fill .. '")' end
         if cell.classes:includes("muted") then cell.attributes["typst:text:fill"] = "luma(110)" end
       end
     end
-    if typst and row.classes:includes("rule") then top_rule(row, "0.4pt") end
+    if typst and row.classes:includes("rule") then top_rule(row, "0.4pt + luma(150)") end
   end
 end
 
@@ -33,10 +40,15 @@ local function Table(el)
   if not el.classes:includes("full-width") then
     for n, spec in ipairs(el.colspecs) do el.colspecs[n] = { spec[1], nil } end
   end
-  cells(el.head.rows)
+  if typst then -- a column without an alignment would take that of the page around it
+    for n, spec in ipairs(el.colspecs) do
+      if spec[1] == "AlignDefault" then el.colspecs[n] = { "AlignLeft", spec[2] } end
+    end
+  end
+  cells(el.head.rows, true)
   for n, body in ipairs(el.bodies) do
     cells(body.body)
-    if typst and n > 1 and body.body[1] then top_rule(body.body[1], "0.4pt") end
+    if typst and n > 1 and body.body[1] then top_rule(body.body[1], "0.4pt + luma(150)") end
   end
   if typst then -- a header over several columns gets a rule of its own below it
     for _, row in ipairs(el.head.rows) do
@@ -52,6 +64,9 @@ local function Table(el)
 end
 
 local function Span(el)
+  if typst and el.classes:includes("delta") then
+    return { pandoc.RawInline("typst", "#text(size: 0.85em, fill: luma(70))["), el, pandoc.RawInline("typst", "]") }
+  end
   local fill = typst and shade(el.classes)
   if fill then
     return { pandoc.RawInline("typst", '#box(fill: rgb("' .. fill .. '"), stroke: 0.3pt + luma(160), inset: (x: 3pt), outset: (y: 2.5pt))['), el,

@@ -584,17 +584,8 @@ def _install(stream: IO[bytes], path: Path, facts: FileFacts) -> Path | None:
 
 def _unpack(stream: IO[bytes], out: BinaryIO, name: str, facts: FileFacts) -> None:
     """Copy a stream's content, unpacked, and raise SourceFailed unless it is what the facts say."""
-    packed = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    source = gzip.GzipFile(fileobj=stream) if packed else stream
     digest, length = hashlib.sha256(), 0
-    while True:
-        try:
-            chunk = source.read(CHUNK)
-        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-            raise SourceFailed(f"{name} came damaged ({error})") from error
-        if not chunk:
-            break
+    for chunk in _chunks(stream, name):
         length += len(chunk)
         if length > facts.bytes:  # at once, so that a small archive cannot fill the disk
             raise SourceFailed(f"{name} came too long: expected {facts.bytes} bytes")
@@ -605,6 +596,18 @@ def _unpack(stream: IO[bytes], out: BinaryIO, name: str, facts: FileFacts) -> No
     if digest.hexdigest() != facts.sha256:
         found = digest.hexdigest()
         raise SourceFailed(f"{name} came altered{_known_as(found)}: expected SHA-256 {facts.sha256}, found {found}")
+
+
+def _chunks(stream: IO[bytes], name: str) -> Iterator[bytes]:
+    """A stream's content, unpacked; what goes wrong in reading it is SourceFailed, apart from errors in writing."""
+    try:
+        packed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        source = gzip.GzipFile(fileobj=stream) if packed else stream
+        while chunk := source.read(CHUNK):
+            yield chunk
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise SourceFailed(f"{name} came damaged ({error})") from error
 
 
 # ----------------------------------------------------------------------------------------------------------- sources

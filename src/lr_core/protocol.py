@@ -190,6 +190,8 @@ class Run:
                     last_correct[mode][right] = len(curve["old"][mode]) - 1
             return predicted
 
+        predicted = test()  # epoch 0: before the task
+
         def after_epoch(epoch: Epoch) -> None:
             nonlocal predicted
             curve["train_accuracy"].append(epoch.train_accuracy)
@@ -198,7 +200,6 @@ class Run:
             within = epoch.number / self.settings.max_epochs / (2 + len(self.settings.memory_shares))
             self.report(Progress(name, done + within, epoch.number, epoch.train_accuracy))
 
-        predicted = test()  # epoch 0: before the task
         epochs = train(
             network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
             generator=config.generator(self.seed, "batches", name), memory=kept, after_epoch=after_epoch,

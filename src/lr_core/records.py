@@ -173,6 +173,23 @@ def results(records: Iterable[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"memory_bytes": "Int64"})
 
 
+def summary(record: dict) -> pd.DataFrame:
+    """One run at a glance: a row for each arm, for each evaluation mode its accuracies in percent, two decimals."""
+    table = results([record])
+    table["arm"] = [
+        arm if pd.isna(percent) else f"{arm} {percent:g} %"
+        for arm, percent in zip(table["arm"], table["memory_images_percent"], strict=True)
+    ]
+    table = table.rename(
+        columns={"train_accuracy": "train", "test_accuracy": "test", "original_test_accuracy": "original test"}
+    )
+    columns = ["train", "test", "original test"]
+    wide = table.pivot(index="arm", columns="evaluation", values=columns).swaplevel(axis=1)
+    order = [(evaluation, column) for evaluation in EVALUATIONS for column in columns]
+    percent = (100 * wide.loc[table["arm"].unique(), order]).astype(float)
+    return percent.map(lambda value: "" if pd.isna(value) else f"{value:.2f}")
+
+
 def without_timings(record: dict) -> dict:
     """What two runs of the same seed, machine and thread count have in common, bit for bit."""
 

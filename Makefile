@@ -1,0 +1,195 @@
+# The paper from end to end. `make` alone lists what there is.
+#
+# Recipes use relative paths only, so that a checkout below a folder with spaces in its name works.
+
+ifeq ($(filter grouped-target,$(.FEATURES)),)
+$(error GNU make 4.3 or newer is needed, this is $(MAKE_VERSION); on macOS: brew install make, then gmake)
+endif
+
+PYTHON ?= python3
+VENV := .venv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup data report quick reproduce test lab bench lock clean clean-all environment FORCE
+
+# What a reader sets to look at another profile must not end up in the paper itself.
+unexport LR_PROFILE
+
+##@ Everyday use
+
+help: ## list the targets
+	@echo "usage: make <target>"
+	@awk -F ':.*## ' \
+	  '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@printf '%s\n' "" "Every target that needs it sets .venv up by itself. Options:" \
+	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
+	  "  VENV=              use the activated environment (environment.yml) instead of .venv"
+
+setup: ## make .venv from requirements.lock (minutes, once; 2 GB)
+report: ## render the paper from its records: HTML and PDF (a minute)
+test: ## run all tests, the notebooks too
+lab: ## open the notebooks in JupyterLab
+
+##@ Training
+
+data: ## find, fetch and verify MNIST, KMNIST and Fashion-MNIST
+quick: ## train a reduced grid and render it, to report/_output/quick (10 minutes on two cores)
+reproduce: ## train every run of the paper that is due, then render it (hours; a stopped one goes on)
+
+##@ The project itself
+
+bench: ## measure speed beside peers (comes with a later version)
+lock: ## pin anew what pyproject.toml asks for, in requirements.lock
+clean: ## remove rendered reports and caches; keeps data, records and finished arms of unfinished runs
+clean-all: ## clean, and remove .venv and the finished arms too
+
+# ---------------------------------------------------------------------------------------------------- environment
+
+ifeq ($(VENV),)
+
+PY := $(PYTHON)
+READY :=
+CHECK := environment
+setup: environment
+
+environment:
+	@$(PY) -c 'import lr_core' 2>/dev/null || { echo "VENV= asks for the activated environment, but its $(PYTHON)" \
+	  "has no lr_core; make one that has: conda env create -f environment.yml" >&2; exit 1; }
+
+else
+
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+CHECK :=
+setup: $(READY)
+	@echo "$(VENV) is ready: $$($(PY) -c 'import platform; print("Python", platform.python_version())')"
+
+# The stamp holds the folder that it was made in: an environment does not survive being moved. Nor does it survive the
+# removal of the Python that it was made with, after which its bin/python is a link to nothing.
+STALE := $(shell [ ! -e "$(READY)" ] || { [ -x "$(PY)" ] && [ "$$(cat "$(READY)")" = "$$(pwd -P)" ]; } || echo FORCE)
+FORCE:
+
+# The first file written and the last one removed is .unfinished: what an interrupted setup leaves is built anew.
+# setuptools comes with the lock, so that building lr_core itself needs no further download.
+$(READY): requirements.lock pyproject.toml $(STALE)
+	@"$(PYTHON)" -c '' 2>/dev/null || { echo "$(PYTHON) does not run; install Python 3.11 or newer," \
+	  "or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "$(PYTHON) is older than Python" \
+	  "3.11, which is needed; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
+	  echo "Installing python3-venv, which $(PYTHON) lacks"; export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get install -qq -y python3-venv >/dev/null 2>&1 || \
+	  { apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; } || true; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments (it has no" \
+	  "ensurepip); on Debian and Ubuntu, as root: apt-get install python3-venv. Then make again" >&2; exit 1; }
+	@[ ! -e "$(VENV)" ] || { [ ! -e "$(VENV)/.unfinished" ] && [ -z "$(STALE)" ] && "$(PY)" -c '' 2>/dev/null; } || { \
+	  echo "$(VENV) is unfinished, moved or lost its Python: building it anew"; rm -rf "$(VENV)"; }
+	@mkdir -p "$(VENV)"
+	@touch "$(VENV)/.unfinished"
+	@rm -f "$@"
+	@[ -x "$(PY)" ] || { echo "Making $(VENV) with $$("$(PYTHON)" --version)"; "$(PYTHON)" -m venv "$(VENV)"; }
+	@echo "Installing the $$(grep -c == requirements.lock) packages of requirements.lock (minutes, the first time)"
+	@quiet=; [ -t 1 ] || quiet=--quiet; "$(PY)" -m pip install $$quiet --no-input --disable-pip-version-check -r requirements.lock
+	@"$(PY)" -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@pwd -P > "$@"
+	@rm "$(VENV)/.unfinished"
+
+endif
+
+# For the oldest Python that pyproject.toml allows: Debian 12 has 3.11.2, and some packages ask for a later 3.11.
+lock: $(READY) | $(CHECK)
+	@echo "Resolving pyproject.toml (minutes: it downloads what it looks at)"
+	@mkdir -p .cache
+	@$(PY) -m pip install --quiet --dry-run --ignore-installed --no-build-isolation --disable-pip-version-check \
+	  --python-version 3.11 --only-binary=:all: --target .cache/lock --report .cache/lock.json '.[lab,report,test]'
+	@{ grep '^#' requirements.lock; $(PY) -c "$$PINS" .cache/lock.json; } > .cache/requirements.lock
+	@mv .cache/requirements.lock requirements.lock
+	@echo "Wrote requirements.lock with $$(grep -c == requirements.lock) packages; bring environment.yml in line with it"
+
+# Without lr_core itself, the build tag of torch ("+cpu"), and the packages of its CUDA build, which it pins itself.
+define PINS
+import json, re, sys
+for name, version in sorted(
+    (re.sub("[-_.]+", "-", item["metadata"]["name"]).lower(), item["metadata"]["version"].partition("+")[0])
+    for item in json.load(open(sys.argv[1]))["install"]
+):
+    if not re.match("lr-core$$|nvidia-|cuda-|triton$$", name):
+        print(f"{name}=={version}")
+endef
+lock: export PINS := $(PINS)
+
+# --------------------------------------------------------------------------------------------------------- report
+
+HTML := report/_output/index.html
+PDF := report/_output/latent-replay.pdf
+SOURCES := $(wildcard report/*.qmd report/*.py report/*.bib report/_quarto.yml data/*.csv data/*.toml src/lr_core/*.py) \
+  $(shell find report/render report/theme report/figures -type f ! -path '*/__pycache__/*' 2>/dev/null)
+# The folders as well as the records in them: a record that was removed leaves no other trace.
+RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
+
+QUARTO := $(shell command -v quarto 2>/dev/null)
+
+# $(call render[,folder below _output]). Both put both files there, or fail.
+ifneq ($(QUARTO),)
+ENGINE := Quarto
+render = QUARTO_PYTHON="$$($(PY) -c 'import sys; print(sys.executable)')" \
+  quarto render report$(if $1, --output-dir _output/$1)
+else
+ENGINE := report/render, no quarto being on PATH
+render = $(PY) report/render report/index.qmd --output-dir report/_output$(if $1,/$1) >/dev/null
+endif
+
+# $(call name,<html>,<pdf>)
+name = printf '%s\n' "The paper:" "  $1" "  $2"
+
+report: $(HTML) $(PDF)
+	@$(call name,$(HTML),$(PDF))
+
+$(HTML) $(PDF) &: $(SOURCES) $(RECORDS) $(READY) | $(CHECK)
+	@echo "Rendering the paper with $(ENGINE)"
+	@$(call render)
+
+# ------------------------------------------------------------------------------------------------------- training
+
+data: $(READY) | $(CHECK)
+	@$(PY) -m lr_core data
+
+# Status 1 says that some runs failed, and which: what did run is rendered all the same.
+quick: $(READY) | $(CHECK)
+	@echo "Training the quick profile: a reduced grid on real images"
+	@$(PY) -m lr_core grid --profile quick; status=$$?; [ $$status -le 1 ] || exit $$status; \
+	  echo "Rendering it with $(ENGINE)"; LR_PROFILE=quick; export LR_PROFILE; \
+	  { $(call render,quick); } && $(call name,report/_output/quick/index.html,report/_output/quick/latent-replay.pdf) \
+	  && exit $$status
+
+reproduce: $(READY) | $(CHECK)
+	@echo "Training what is due of the paper profile; stop it at any time, the same command goes on"
+	@$(PY) -m lr_core grid --profile paper
+	@$(MAKE) --no-print-directory report
+
+# ---------------------------------------------------------------------------------------------------------- tests
+
+test: $(READY) | $(CHECK)
+	@echo "Running the tests and the notebooks"
+	@$(PY) -m pytest
+
+bench:
+	@echo "The benchmarks come with a later version."
+
+# JupyterLab refuses to run as root, which is who one is in a container, unless told that it may.
+lab: $(READY) | $(CHECK)
+	@root=; [ "$$(id -u)" != 0 ] || root=--allow-root; $(PY) -m jupyterlab $$root --LabApp.default_url=/lab/tree/notebooks
+
+# ------------------------------------------------------------------------------------------------------- cleaning
+
+clean:
+	@rm -rf report/_output report/.quarto build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find src report tests notebooks -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune \
+	  -exec rm -rf {} + 2>/dev/null || true
+	@[ ! -d .cache ] || find .cache -mindepth 1 -maxdepth 1 ! -name runs -exec rm -rf {} +
+	@echo "Removed rendered reports and caches"
+
+clean-all: clean
+	@rm -rf .venv .cache src/*.egg-info
+	@echo "Removed .venv and finished arms of unfinished runs"

@@ -1,0 +1,113 @@
+"""What the tests share: one thread, the digits, and one small run of the protocol, watched from outside."""
+
+import copy
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from lr_core import checkpoints, config, datasets, models, protocol, records
+from lr_core.compute import Compute
+from lr_core.config import Settings
+
+# Sums are split among threads, so the last bits depend on their number; with one they are the same everywhere.
+torch.set_num_threads(1)
+
+TINY = Settings(
+    batch_size=20,  # less than the memory at 25 %, so that replay batches are really drawn
+    learning_rate=0.03,
+    max_epochs=2,
+    memory_shares=(0.05, 0.25),
+    precision="fp64",  # the golden numbers then hold on every processor
+    images_per_class=20,  # 90 training and 10 test images a task
+    latent_sample=6,
+)
+TINY_ARMS = ("first-task", "replay-0.05", "replay-0.25", "no-replay")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite tests/golden.json (after raising PROTOCOL_VERSION)"
+    )
+
+
+@dataclass
+class Watched:
+    """A run of TINY on the digits, case 1, seed 0, and what was seen of it while it ran."""
+
+    run: protocol.Run
+    result: dict
+    checkpoints: checkpoints.Checkpoints  # of all arms, finished
+    trained: list = field(default_factory=list)  # (network, inputs, settings, memory) for each call of `train`
+    frozen: list = field(default_factory=list)  # (module, its state when it was frozen)
+    compressed: Counter = field(default_factory=Counter)  # id of a frozen compressor -> images that it was given
+    progress: list = field(default_factory=list)
+
+    def weights(self, arm):
+        return self.checkpoints.read(arm)[0]
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_arms():
+    return TINY_ARMS
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return datasets.load("digits")
+
+
+@pytest.fixture(scope="session")
+def cpu():
+    """Single precision on the CPU, whatever else the machine has."""
+    return Compute(torch.device("cpu"), "fp32", 1)
+
+
+@pytest.fixture(scope="session")
+def double():
+    return Compute(torch.device("cpu"), "fp64", 1)
+
+
+@pytest.fixture(scope="session")
+def watched(digits, tmp_path_factory):
+    kept = checkpoints.Checkpoints(tmp_path_factory.mktemp("arms"))
+    seen = Watched(None, {}, kept)
+    train, freeze, forward = protocol.train, protocol.freeze, models.Compressor.forward
+
+    def watching_train(network, inputs, labels, **options):
+        seen.trained.append((network, inputs, options["settings"], options.get("memory")))
+        return train(network, inputs, labels, **options)
+
+    def watching_freeze(module):
+        freeze(module)
+        seen.frozen.append((module, copy.deepcopy(module.state_dict())))
+
+    def watching_forward(module, images):
+        if any(module is frozen for frozen, _ in seen.frozen):
+            seen.compressed[id(module)] += len(images)
+        return forward(module, images)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "train", watching_train)
+        patch.setattr(protocol, "freeze", watching_freeze)
+        patch.setattr(models.Compressor, "forward", watching_forward)
+        seen.run = protocol.Run(digits, config.case(1), 0, TINY, checkpoints=kept, report=seen.progress.append)
+        seen.result = seen.run.result()
+    return seen
+
+
+@pytest.fixture(scope="session")
+def run_id():
+    return records.RunId("smoke", "digits", 1, 0)
+
+
+@pytest.fixture(scope="session")
+def record(watched, run_id):
+    """The record of the watched run. Shared: a test that alters it takes a deep copy."""
+    return records.make(run_id, TINY, watched.result)

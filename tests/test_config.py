@@ -1,0 +1,210 @@
+"""Settings, profiles, cases and seeds: what is stated, what is accepted, and what is refused in which words."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lr_core import config
+from lr_core.config import CASES, PROFILES, Case, Settings
+from lr_core.errors import UsageError
+
+EVERY_CASE = {
+    1: ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)),
+    2: ((5, 6, 7, 8, 9), (0, 1, 2, 3, 4)),
+    3: ((0, 1, 2, 5, 6), (3, 4, 7, 8, 9)),
+    4: ((5, 6, 7, 0, 1), (8, 9, 2, 3, 4)),
+}
+
+
+# -- cases --------------------------------------------------------------------------------------------------------
+
+
+def test_cases_are_table_3():
+    assert {number: (case.first, case.second) for number, case in CASES.items()} == EVERY_CASE
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ((0, 1, 2, 3, 4), (4, 5, 6, 7, 8, 9), ["[4]", "twice", "overlap"]),
+        ((0, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["[0]", "twice"]),
+        ((0, 1, 2, 3), (5, 6, 7, 8, 9), ["[4]", "left out"]),
+        ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9, 10), ["[10]", "no such class", "0 to 9"]),
+        ((-1, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["[-1]", "no such class"]),
+        (tuple(range(10)), (), ["at least one class"]),
+        ((), tuple(range(10)), ["at least one class"]),
+    ],
+)
+def test_impossible_case_is_refused(first, second, words):
+    with pytest.raises(UsageError) as refusal:
+        Case(first, second)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+@given(st.permutations(range(10)), st.integers(1, 9))
+def test_any_division_of_the_ten_classes_is_a_case(classes, cut):
+    case = Case(tuple(classes[:cut]), tuple(classes[cut:]))
+    assert sorted(case.first + case.second) == list(range(10))
+
+
+@pytest.mark.parametrize("number", [0, 5, -1, "1", None, "one"])
+def test_unknown_case_names_the_known_ones(number):
+    with pytest.raises(UsageError, match=r"unknown case .*known are 1, 2, 3, 4"):
+        config.case(number)
+
+
+# -- settings -----------------------------------------------------------------------------------------------------
+
+
+def test_defaults_are_what_the_paper_states():
+    stated = {"train_share": 0.9, "batch_size": 1000, "learning_rate": 0.001, "memory_shares": (0.01, 0.05, 0.25)}
+    settings = Settings()
+    assert {name: getattr(settings, name) for name in stated} == stated
+    assert settings.images_per_class is None  # all of them
+
+
+NUMBERS_THAT_ARE_NONE = [math.nan, math.inf, -math.inf, True, "0.5", None, [0.5], 1j]
+BAD_SETTINGS = {
+    "memory_shares": [(0,), (-0.1,), (1.01,), (0.5, 2), (0.1, 0.1), "0.5", *[(x,) for x in NUMBERS_THAT_ARE_NONE]],
+    "train_share": [0, 1, -0.1, 1.5, *NUMBERS_THAT_ARE_NONE],
+    "target_train_accuracy": [0, 1, -0.1, 1.5, *NUMBERS_THAT_ARE_NONE],
+    "batch_size": [0, -1, 1.5, 1000.0, *NUMBERS_THAT_ARE_NONE],
+    "max_epochs": [0, -1, 1.5, 150.0, *NUMBERS_THAT_ARE_NONE],
+    "latent_sample": [0, -1, 1.5, *NUMBERS_THAT_ARE_NONE],
+    "images_per_class": [0, 19, -1, 600.0, *[x for x in NUMBERS_THAT_ARE_NONE if x is not None]],
+    "learning_rate": [0, -0.1, *NUMBERS_THAT_ARE_NONE],
+    "momentum": [-0.1, 1, 1.5, *NUMBERS_THAT_ARE_NONE],
+    "precision": ["bf16", "double", "AUTO", "", 64, None],
+}
+
+
+def test_every_setting_has_refused_values():
+    assert set(BAD_SETTINGS) == {field.name for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD_SETTINGS.items() for value in values], ids=repr
+)
+def test_bad_setting_is_refused(name, value):
+    with pytest.raises(UsageError) as refusal:
+        Settings(**{name: value})
+    message = str(refusal.value)
+    assert message.startswith(f"settings: {name} is {value!r}; it must be ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("value", [0.05, None, 1, True])
+@pytest.mark.xfail(raises=TypeError, strict=True, reason="memory_shares that is no sequence is not yet refused")
+def test_memory_shares_that_are_no_list_are_refused(value):
+    with pytest.raises(UsageError, match="memory_shares"):
+        Settings(memory_shares=value)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.xfail(strict=True, reason="batches that leave BatchNorm with one image are not yet refused")
+def test_batch_too_small_for_batchnorm_is_refused(batch_size):
+    # Of one image there are no batch statistics; an odd number of test images in batches of two ends in a single one.
+    with pytest.raises(UsageError, match="batch_size"):
+        Settings(batch_size=batch_size)
+
+
+@given(st.floats().filter(lambda share: not 0 < share <= 1))
+def test_every_share_outside_0_to_1_is_refused(share):
+    with pytest.raises(UsageError, match=r"memory_shares .*\(0, 1\]"):
+        Settings(memory_shares=(0.1, share))
+
+
+@given(st.floats(0, 1, exclude_min=True))
+def test_every_share_within_0_to_1_is_accepted(share):
+    assert Settings(memory_shares=(share,)).memory_shares == (share,)
+
+
+@pytest.mark.parametrize("settings", [entry.settings for entry in PROFILES.values()], ids=list(PROFILES))
+def test_settings_survive_json(settings):
+    again = Settings.from_dict(json.loads(json.dumps(settings.as_dict())))
+    assert again == settings
+    assert hash(again) == hash(settings)  # a list among the values would not hash
+
+
+def test_as_dict_holds_every_field():
+    assert set(Settings().as_dict()) == {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_unknown_setting_names_the_known_ones():
+    with pytest.raises(UsageError) as refusal:
+        Settings.from_dict({"momentun": 0.9})
+    assert "'momentun'" in str(refusal.value)
+    for field in dataclasses.fields(Settings):
+        assert field.name in str(refusal.value)
+
+
+def test_settings_cannot_be_changed_after_the_check():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().momentum = 5
+
+
+# -- profiles -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["papers", "", "PAPER", None])
+def test_unknown_profile_names_the_known_ones(name):
+    with pytest.raises(UsageError, match=r"unknown profile .*known are paper, literal, quick, smoke"):
+        config.profile(name)
+
+
+def test_literal_is_paper_without_momentum_and_with_a_higher_cap():
+    paper, literal = (config.profile(name).settings.as_dict() for name in ("paper", "literal"))
+    differing = {name: (paper[name], literal[name]) for name in paper if paper[name] != literal[name]}
+    assert differing == {"momentum": (0.9, 0.0), "max_epochs": (150, 300)}
+
+
+@pytest.mark.parametrize(
+    ("name", "datasets", "cases", "preliminary", "images_per_class"),
+    [
+        ("paper", ("mnist", "kmnist", "fashion-mnist"), (1, 2, 3, 4), False, None),
+        ("literal", ("mnist", "kmnist", "fashion-mnist"), (1, 2, 3, 4), False, None),
+        ("quick", ("mnist", "kmnist", "fashion-mnist"), (1,), True, 600),
+        ("smoke", ("digits",), (1, 3), True, 60),
+    ],
+)
+def test_what_a_profile_runs(name, datasets, cases, preliminary, images_per_class):
+    profile = config.profile(name)
+    assert (profile.datasets, profile.cases, profile.preliminary) == (datasets, cases, preliminary)
+    assert profile.settings.images_per_class == images_per_class
+    assert profile.seeds == (0,)
+    assert profile.purpose
+
+
+# -- seeds --------------------------------------------------------------------------------------------------------
+
+
+def test_derived_seeds_are_pinned():
+    # A record's numbers hang on these: who changes them raises PROTOCOL_VERSION.
+    assert config.derived_seed(0, "weights") == 133_441_691_874_178_746
+    assert config.derived_seed(1, "digits", "fold", 3) == 8_904_815_821_271_900_883
+
+
+def test_derived_seeds_differ_by_seed_and_by_purpose():
+    purposes = [("weights",), ("memory",), ("batches", "first-task"), ("batches", "no-replay"), ("mixed", "test")]
+    seeds = [config.derived_seed(seed, *purpose) for seed in range(50) for purpose in purposes]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)  # what torch accepts
+
+
+def test_a_draw_does_not_depend_on_other_draws():
+    alone = torch.rand(5, generator=config.generator(0, "memory"))
+    torch.rand(100, generator=config.generator(0, "weights"))
+    assert torch.equal(torch.rand(5, generator=config.generator(0, "memory")), alone)
+    assert not torch.equal(torch.rand(5, generator=config.generator(0, "weights")), alone)
+
+
+def test_generators_leave_the_global_one_alone():
+    before = torch.get_rng_state()
+    torch.rand(5, generator=config.generator(0, "memory"))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,405 @@
+"""What surrounds the paper: pinned packages, the Makefile, the citation and what runs on every change."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = ("lab", "report", "test")
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+CONDA_ALONE = {
+    "python",
+    "pip",
+    "quarto",
+}  # on the side of pip, the interpreter brings the first two and nobody the third
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+
+
+def declared() -> list[Requirement]:
+    """What pyproject.toml asks for: to build, to run, and for each extra."""
+    project = PROJECT["project"]
+    lines = PROJECT["build-system"]["requires"] + project["dependencies"]
+    lines += [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
+    return [Requirement(line) for line in lines]
+
+
+def lock_lines() -> list[str]:
+    return [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+
+
+def locked() -> dict[str, str]:
+    return dict(line.split("==") for line in lock_lines())
+
+
+# ----------------------------------------------------------------------------------------------------------- versions
+
+
+def test_lock_is_one_exact_public_version_per_package_in_order():
+    lines = lock_lines()
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
+    assert lines == sorted(lines)
+    assert len(locked()) == len(lines)
+
+
+def test_lock_satisfies_pyproject():
+    pins = locked()
+    assert set(PROJECT["project"]["optional-dependencies"]) == set(EXTRAS)
+    wrong = [str(r) for r in declared() if not r.specifier.contains(pins.get(canonicalize_name(r.name), "0"))]
+    assert wrong == []
+
+
+def test_lock_is_what_the_declared_packages_need_and_no_more():
+    pins, needed, wrong = locked(), set(), []
+    # As on the system that the lock is made for; a CUDA build of torch pins the packages of CUDA itself.
+    system = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
+    system |= {"python_version": "3.11", "python_full_version": "3.11.2", "implementation_name": "cpython"}
+    system |= {"platform_python_implementation": "CPython"}
+    waiting = [(r, "pyproject.toml") for r in declared()]
+    seen = set()
+    while waiting:
+        requirement, asked_by = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if asked_by == "torch" and re.match("nvidia-|cuda-|triton$", name):
+            continue
+        if name not in pins or not requirement.specifier.contains(pins[name], prereleases=True):
+            wrong.append(f"{asked_by} needs {requirement}; requirements.lock has {pins.get(name, 'none')}")
+            continue
+        needed.add(name)
+        extras = frozenset(requirement.extras)
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        for line in importlib.metadata.requires(name) or []:
+            further = Requirement(line)
+            if not further.marker or any(further.marker.evaluate(system | {"extra": e}) for e in {""} | extras):
+                waiting.append((further, name))
+    assert wrong == []
+    assert set(pins) - needed == set(), "pinned, but nothing needs them"
+
+
+def test_lock_suits_the_oldest_python_that_is_allowed():
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=") + ".0"
+    ranges = {name: importlib.metadata.metadata(name).get("Requires-Python") or "" for name in locked()}
+    assert {name: asks for name, asks in ranges.items() if not SpecifierSet(asks).contains(oldest)} == {}
+
+
+def test_installed_is_what_is_locked():
+    if os.path.realpath(os.environ.get("CONDA_PREFIX", "")) == os.path.realpath(sys.prefix):
+        pytest.skip("conda solves for itself what environment.yml leaves open")
+    found = {name: importlib.metadata.version(name).partition("+")[0] for name in locked()}
+    assert found == locked()
+
+
+def test_conda_environment_is_the_declared_packages_as_locked():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    *conda, last = environment["dependencies"]
+    assert "python=3.11" in conda
+    assert "quarto>=1.9" in conda
+    assert last["pip"][-1] == "--editable=."
+    pairs = [re.split("==?|>=", line) for line in conda + last["pip"][:-1]]
+    versions = {canonicalize_name(CONDA_NAMES.get(name, name)): v for name, *v in pairs if name not in CONDA_ALONE}
+    assert versions == {name: [locked()[name]] for name in {canonicalize_name(r.name) for r in declared()}}
+
+
+def test_no_index_is_named():
+    for name in ("requirements.lock", "environment.yml", "pyproject.toml", "Makefile", ".ci/run"):
+        assert not re.search(r"https?://|index-url|find-links|--hash", (ROOT / name).read_text()), name
+
+
+# ----------------------------------------------------------------------------------------------------------- Makefile
+
+ASKED_FOR = ["setup", "data", "report", "quick", "reproduce", "test", "lab", "bench", "clean"]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Without what a make that runs these tests hands down to a make inside them."""
+    inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    return inherited | more
+
+
+def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=folder,
+        env=clean_environment(**environment),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+def script(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_make_alone_is_help():
+    alone, asked = make(ROOT), make(ROOT, "help")
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert alone.stdout == asked.stdout
+    described = dict(re.findall(r"^  ([a-z-]+) +(\S.*)$", alone.stdout, re.MULTILINE))
+    assert set(ASKED_FOR) <= set(described)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files that make goes by, in a folder with spaces in its name, with a Python that only pretends.
+
+    It logs what it is asked to install to `log`; it has no ensurepip while `no-ensurepip` exists and cannot install
+    while `no-network` exists.
+    """
+    folder = tmp_path / "a check out"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("report/index.qmd", "report/render/__main__.py", "report/runs/paper/a.json", "src/lr_core/models.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+    script(
+        folder / "bin/python3",
+        """case "$*" in
+        *ensurepip*) [ ! -e no-ensurepip ];;
+        "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> log;;
+        "-m pip "*) [ ! -e no-network ] && echo pip >> log;;
+        "report/render "*) mkdir -p "$4" && touch "$4/index.html" "$4/latent-replay.pdf" && echo "render $LR_PROFILE" >> log;;
+        "-m lr_core "*) echo "$*" >> log;;
+        --version|-c*) echo "Python 3.11.2";;
+        *) echo "unexpected: $*" >&2; exit 9;;
+        esac""",
+    )
+    return folder
+
+
+def with_fakes(folder: Path) -> dict[str, str]:
+    return {"PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+
+
+def log(folder: Path) -> list[str]:
+    """What happened since the last look."""
+    path = folder / "log"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+def test_setup_happens_once_and_again_when_the_lock_changes(checkout: Path):
+    fakes = with_fakes(checkout)
+    assert make(checkout, "setup", **fakes).returncode == 0
+    assert log(checkout) == ["venv", "pip", "pip"]
+    make(checkout, "setup", **fakes)
+    assert log(checkout) == []
+    later = (checkout / ".venv/.ready").stat().st_mtime + 1
+    os.utime(checkout / "requirements.lock", (later, later))
+    make(checkout, "setup", **fakes)
+    assert log(checkout) == ["pip", "pip"]
+
+
+def test_interrupted_setup_is_not_ready_and_is_built_anew(checkout: Path):
+    fakes = with_fakes(checkout)
+    (checkout / "no-network").touch()
+    assert make(checkout, "setup", **fakes).returncode != 0
+    assert not (checkout / ".venv/.ready").exists()
+    (checkout / ".venv/half").touch()
+    (checkout / "no-network").unlink()
+    assert make(checkout, "setup", **fakes).returncode == 0
+    assert (checkout / ".venv/.ready").exists()
+    assert not (checkout / ".venv/half").exists()
+
+
+def test_environment_that_lost_its_python_or_was_moved_is_built_anew(checkout: Path):
+    fakes = with_fakes(checkout)
+    make(checkout, "setup", **fakes)
+    (checkout / ".venv/bin/python").unlink()
+    (checkout / ".venv/bin/python").symlink_to(checkout / "gone")
+    log(checkout)
+    assert make(checkout, "setup", **fakes).returncode == 0
+    assert log(checkout) == ["venv", "pip", "pip"]
+    moved = checkout.rename(checkout.with_name("moved"))
+    assert make(moved, "setup", **with_fakes(moved)).returncode == 0
+    assert log(moved) == ["venv", "pip", "pip"]
+
+
+def test_environment_that_somebody_made_by_hand_is_kept(checkout: Path):
+    script(checkout / ".venv/bin/python", (checkout / "bin/python3").read_text().partition("\n")[2])
+    (checkout / ".venv/mine").touch()
+    assert make(checkout, "setup", **with_fakes(checkout)).returncode == 0
+    assert log(checkout) == ["pip", "pip"]
+    assert (checkout / ".venv/mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("user", "apt", "status", "says"),
+    [
+        ("0", "rm no-ensurepip", 0, "Installing python3-venv"),
+        ("0", '[ "$1" = update ] && touch updated; [ -e updated ] && rm -f no-ensurepip', 0, "Installing python3-venv"),
+        ("0", "exit 100", 2, "apt-get install python3-venv"),
+        ("1000", "exit 99", 2, "apt-get install python3-venv"),
+    ],
+    ids=["root", "root, package lists missing", "root, no network", "somebody else"],
+)
+def test_python_without_ensurepip(checkout: Path, user: str, apt: str, status: int, says: str):
+    script(checkout / "bin/id", f"echo {user}")
+    script(checkout / "bin/apt-get", apt)
+    (checkout / "no-ensurepip").touch()
+    made = make(checkout, "setup", **with_fakes(checkout))
+    assert made.returncode == status
+    assert says in made.stdout + made.stderr
+    assert (checkout / ".venv/.ready").exists() == (status == 0)
+
+
+@pytest.mark.parametrize(
+    ("python", "says"),
+    [
+        (None, "no-python does not run; install Python 3.11 or newer"),
+        ('case "$2" in *version_info*) exit 1;; esac', "no-python is older than Python 3.11"),
+    ],
+    ids=["none", "too old"],
+)
+def test_python_that_does_not_serve_is_one_clear_line(checkout: Path, python: str | None, says: str):
+    if python is not None:
+        script(checkout / "bin/no-python", python)
+    made = make(checkout, "setup", "PYTHON=no-python", **with_fakes(checkout))
+    first, *rest = made.stderr.splitlines()
+    assert says in first
+    assert len(rest) == 1, "make's own line"
+    assert not (checkout / ".venv").exists()
+
+
+def test_activated_environment_is_used_as_it_is(checkout: Path):
+    script(checkout / "bin/python3", '[ "$1" = -c ] || echo "$*" >> log')
+    assert make(checkout, "data", "VENV=", **with_fakes(checkout)).returncode == 0
+    assert log(checkout) == ["-m lr_core data"]
+    script(checkout / "bin/python3", "exit 1")
+    made = make(checkout, "data", "VENV=", **with_fakes(checkout))
+    assert made.returncode != 0
+    assert "environment.yml" in made.stderr
+
+
+# ------------------------------------------------------------------------------------------------------------- report
+
+
+@pytest.mark.parametrize(
+    ("quarto", "target", "calls"),
+    [
+        (True, "report", "quarto render report\n"),
+        (True, "quick", "quarto render report --output-dir _output/quick;"),
+        (False, "report", "python report/render report/index.qmd --output-dir report/_output >"),
+        (False, "quick", "python report/render report/index.qmd --output-dir report/_output/quick >"),
+    ],
+)
+def test_engine_of_the_report(checkout: Path, quarto: bool, target: str, calls: str):
+    if quarto:
+        script(checkout / "bin/quarto", "exit 9")
+    plan = make(checkout, "-n", target, **with_fakes(checkout)).stdout
+    assert calls in plan
+    assert ("quarto render" in plan, "report/render report" in plan) == (quarto, not quarto)
+
+
+def test_report_is_rendered_once_for_both_files_and_again_when_a_source_changes(checkout: Path):
+    fakes = with_fakes(checkout) | {"LR_PROFILE": "smoke"}
+    files = ["report/_output/index.html", "report/_output/latent-replay.pdf"]
+    sources = ["report/index.qmd", "report/render/__main__.py", "src/lr_core/models.py", "report/runs/paper/a.json"]
+    sources += ["report/runs/paper"]  # as changed when a record was removed
+
+    def rendered() -> int:
+        made = make(checkout, "report", **fakes)
+        assert made.returncode == 0, made.stderr
+        assert [line.strip() for line in made.stdout.splitlines()[-2:]] == files, "named in any case"
+        return log(checkout).count("render ")  # LR_PROFILE is not handed on: this is the paper
+
+    assert rendered() == 1
+    assert rendered() == 0
+    for source in sources:
+        now = (checkout / source).stat().st_mtime
+        os.utime(checkout / source, (now + 1000, now + 1000))
+        assert rendered() == 1, source
+        os.utime(checkout / source, (now, now))
+    (checkout / files[1]).unlink()
+    assert rendered() == 1
+    assert rendered() == 0
+
+
+@pytest.mark.parametrize(("grid", "status", "renders"), [(0, 0, True), (1, 2, True), (2, 2, False), (130, 2, False)])
+def test_quick_renders_what_did_run(checkout: Path, grid: int, status: int, renders: bool):
+    fakes = with_fakes(checkout)
+    make(checkout, "setup", **fakes)
+    python = checkout / ".venv/bin/python"
+    python.write_text(python.read_text().replace('"-m lr_core "*) ', f'"-m lr_core "*) exit {grid};'))
+    log(checkout)
+    made = make(checkout, "quick", **fakes)
+    assert made.returncode == status
+    assert (log(checkout) == ["render quick"]) == renders
+    assert ("  report/_output/quick/latent-replay.pdf" in made.stdout) == renders
+
+
+def test_reproduce_trains_then_renders(checkout: Path):
+    make(checkout, "setup", **with_fakes(checkout))
+    log(checkout)
+    assert make(checkout, "reproduce", **with_fakes(checkout)).returncode == 0
+    assert log(checkout) == ["-m lr_core grid --profile paper", "render "]
+
+
+@pytest.mark.parametrize(
+    ("target", "left"),
+    [
+        ("clean", {".venv/.ready", ".cache/runs/arm", "data/raw/images", "report/runs/paper/a.json"}),
+        ("clean-all", {"data/raw/images", "report/runs/paper/a.json"}),
+    ],
+)
+def test_what_cleaning_leaves(checkout: Path, target: str, left: set[str]):
+    gone = {"report/_output/index.html", ".cache/other", ".pytest_cache/x", "src/lr_core/__pycache__/x"}
+    present = gone | {".venv/.ready", ".cache/runs/arm", "data/raw/images", "report/runs/paper/a.json"}
+    for name in present:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).touch()
+    assert make(checkout, target, **with_fakes(checkout)).returncode == 0
+    assert {name for name in present if (checkout / name).exists()} == left
+
+
+# ----------------------------------------------------------------------------------------------- citation, licence, CI
+
+
+def test_citation_has_what_the_format_requires():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "version", "license"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert str(citation["version"]) == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"] == "MIT"
+    assert all(author.get("name") for author in citation["authors"])
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License\n\nCopyright (c) 2026 ")
+
+
+@pytest.mark.parametrize(
+    ("failing", "status"), [("none", 0), ("test", 1), ("report", 1)], ids=["both pass", "test fails", "report fails"]
+)
+def test_ci_runs_both_commands_and_fails_if_either_does(tmp_path: Path, failing: str, status: int):
+    (tmp_path / "shared/data").mkdir(parents=True)
+    run = tmp_path / "checkout/.ci/run"
+    run.parent.mkdir(parents=True)
+    shutil.copy(ROOT / ".ci/run", run)
+    assert run.stat().st_mode & stat.S_IXUSR
+    fake = f'echo "$* $LR_DATA_PATH" >> "{tmp_path}/log"; [ "$1" != {failing} ]'
+    path = f"{script(tmp_path / 'bin/make', fake).parent}:{os.environ['PATH']}"
+    ran = subprocess.run([run], env=clean_environment(PATH=path), capture_output=True, text=True, timeout=60)
+    assert (tmp_path / "log").read_text().splitlines() == [f"{t} {tmp_path}/shared/data" for t in ("test", "report")]
+    assert ran.returncode == status
+    assert (f"failed: make {failing}" in ran.stdout) == (status != 0)
