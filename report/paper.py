@@ -21,6 +21,7 @@ from lr_core import config, datasets, figures, metrics, models, records
 from lr_core.config import EVALUATIONS
 
 HERE = Path(__file__).parent
+RUNS = Path(os.environ.get("LR_RUNS", HERE / "runs"))
 NOT_RUN = "not run"
 STEPS = (0.005, 0.02, 0.05, 0.15)  # limits of the shades of a difference
 MEASURES = {"train": "Training", "test": "Testing", "original_test": "Original testing"}
@@ -30,7 +31,7 @@ _PUBLISHED = {"train": "train_accuracy", "test": "test_accuracy", "original_test
 class Runs:
     """The records of one profile, and the published values beside them."""
 
-    def __init__(self, profile: str, runs: Path = HERE / "runs") -> None:
+    def __init__(self, profile: str, runs: Path = RUNS) -> None:
         self.profile = profile
         self.runs = runs
         self.settings = config.profile(profile).settings

@@ -160,7 +160,6 @@ def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
     assert records.without_timings(records.make(run_id, tiny, result)) == records.without_timings(record)
 
 
-@pytest.mark.xfail(strict=True, reason="arms are named by six digits of their share")
 def test_shares_that_hardly_differ_are_arms_of_their_own(digits, tiny, watched, tmp_path):
     folder = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms")
     settings = replace(tiny, memory_shares=(0.25, 0.25000001))

@@ -100,14 +100,12 @@ def test_bad_setting_is_refused(name, value):
 
 
 @pytest.mark.parametrize("value", [0.05, None, 1, True])
-@pytest.mark.xfail(raises=TypeError, strict=True, reason="memory_shares that is no sequence is not yet refused")
 def test_memory_shares_that_are_no_list_are_refused(value):
     with pytest.raises(UsageError, match="memory_shares"):
         Settings(memory_shares=value)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-@pytest.mark.xfail(strict=True, reason="batches that leave BatchNorm with one image are not yet refused")
 def test_batch_too_small_for_batchnorm_is_refused(batch_size):
     # Of one image there are no batch statistics; an odd number of test images in batches of two ends in a single one.
     with pytest.raises(UsageError, match="batch_size"):

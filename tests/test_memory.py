@@ -10,11 +10,6 @@ from hypothesis import strategies as st
 from lr_core import config, memory, models, protocol
 from lr_core.errors import UsageError
 
-ROUNDED_COPIES = pytest.mark.xfail(
-    strict=True,
-    reason="in double precision the second task starts from the first task's weights rounded to single precision",
-)
-
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -49,7 +44,6 @@ def test_encoding_the_stored_images_again_gives_the_stored_latents(first_task, d
     assert len(kept.positions.unique()) == len(kept) == round(share * len(images))
 
 
-@ROUNDED_COPIES
 def test_the_memory_of_a_run_is_paired_with_its_images(watched):
     task, data = watched.run.first, watched.run.dataset
     memories = [kept for *_, kept in watched.trained if kept is not None]

@@ -72,7 +72,6 @@ def test_impossible_run_is_refused(run, words):
 
 
 @pytest.mark.parametrize("case", [True, 1.0])
-@pytest.mark.xfail(strict=True, reason="a case that equals a known one passes for it and ends up in file names")
 def test_case_must_be_a_whole_number(case):
     with pytest.raises(UsageError, match="unknown case"):
         RunId("paper", "mnist", case, 0)
@@ -261,7 +260,6 @@ def test_a_record_that_is_not_there_is_named(tmp_path):
     assert "cannot be read" in refusal(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="the profile is sought in the path as it was given")
 def test_a_record_can_be_read_from_its_own_folder(path, record, monkeypatch):
     monkeypatch.chdir(path.parent)
     assert records.read(type(path)(path.name)) == record
@@ -352,7 +350,6 @@ def test_one_bad_record_among_many_is_named(path):
         records.read_all(path.parents[1], "smoke")
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="a record of a data set that is no longer known")
 def test_the_record_of_an_unknown_data_set_is_named(path, record):
     run = {"dataset": "letters", "case": 1, "seed": 0}
     content = {name: value for name, value in record.items() if name != "sha256"} | {"run": run}

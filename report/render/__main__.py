@@ -4,6 +4,7 @@
 
 The way through: source.split -> execute.run -> pandoc with document.lua -> HTML, and typst -> PDF.
 """
+
 from __future__ import annotations
 
 import datetime
@@ -24,7 +25,9 @@ ORDINARY = {"project", "format", "execute", "jupyter", "engine", "filters", "fig
 
 
 @click.command()
-@click.argument("document", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=HERE.parent / "index.qmd")
+@click.argument(
+    "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=HERE.parent / "index.qmd"
+)
 @click.option("--output-dir", type=click.Path(file_okay=False, path_type=Path), help="Default: what _quarto.yml names.")
 def main(document: Path, output_dir: Path | None) -> None:
     """Render DOCUMENT to HTML and PDF."""
@@ -55,7 +58,9 @@ def render(document: Path, output_dir: Path | None = None) -> list[Path]:
         page = convert(source, "html", folder, date, {"pdf": names["typst"]})
         (folder / "main.typ").write_text(convert(source, "typst", folder, date, {}), encoding="utf-8")
         try:  # no fonts but those that every machine has: the PDF is the same everywhere
-            pdf = typst.compile(folder / "main.typ", root=folder, timestamp=epoch, ignore_system_fonts=True, font_paths=font_folders())
+            pdf = typst.compile(
+                folder / "main.typ", root=folder, timestamp=epoch, ignore_system_fonts=True, font_paths=font_folders()
+            )
         except typst.TypstError as error:
             raise Problem(document, None, f"typst cannot set the PDF: {error.message}") from None
     written = {output_dir / names["html"]: page.encode(), output_dir / names["typst"]: pdf}
@@ -84,7 +89,12 @@ def font_folders() -> list[Path]:
     """Fonts that come with the project's packages, for signs that typst's own fonts lack (hiragana among them)."""
     found = (importlib.util.find_spec(name) for name in ("matplotlib_fontja", "matplotlib"))
     folders = [Path(spec.origin).parent for spec in found if spec]
-    return [path for folder in folders for path in (folder / "fonts", folder / "mpl-data" / "fonts" / "ttf") if path.is_dir()]
+    return [
+        path
+        for folder in folders
+        for path in (folder / "fonts", folder / "mpl-data" / "fonts" / "ttf")
+        if path.is_dir()
+    ]
 
 
 def publication_date(source: Source) -> datetime.date | None:
@@ -93,7 +103,9 @@ def publication_date(source: Source) -> datetime.date | None:
     try:
         return date if date is None or isinstance(date, datetime.date) else datetime.date.fromisoformat(str(date))
     except ValueError:
-        raise Problem(source.path, source.line_of(f"date: {date}"), f"date '{date}' is no date; write YYYY-MM-DD") from None
+        raise Problem(
+            source.path, source.line_of(f"date: {date}"), f"date '{date}' is no date; write YYYY-MM-DD"
+        ) from None
 
 
 def settings(source: Source, kind: str) -> dict:
@@ -119,7 +131,10 @@ def convert(source: Source, kind: str, folder: Path, date: datetime.date | None,
         metadata["section-numbering"] = "1.1" if metadata.get("number-sections") else ""
         template = (HERE / "preamble.typ", theme / "typst-template.typ", theme / "typst-show.typ")
         text = "\n".join(path.read_text(encoding="utf-8") for path in template) + "\n$body$\n"
-        options, writer = ["--wrap=none", "--syntax-highlighting=idiomatic"], "typst-citations"  # citations are text by then
+        options, writer = (
+            ["--wrap=none", "--syntax-highlighting=idiomatic"],
+            "typst-citations",
+        )  # citations are text by then
     else:
         text = (HERE / "page.html").read_text(encoding="utf-8")
         styles = [source.path.parent / name for name in [own["css"]] if isinstance(name, str)] if "css" in own else []
@@ -129,12 +144,29 @@ def convert(source: Source, kind: str, folder: Path, date: datetime.date | None,
     (folder / "template").write_text(text, encoding="utf-8")
     (folder / "metadata.json").write_text(json.dumps(metadata, default=str), encoding="utf-8")
     command = [
-        pypandoc.get_pandoc_path(), "--from=markdown", f"--to={writer}", "--standalone", "--template", folder / "template",
-        "--metadata-file", folder / "metadata.json", "--lua-filter", HERE / "document.lua", "--lua-filter", theme / "cells.lua", *options,
+        pypandoc.get_pandoc_path(),
+        "--from=markdown",
+        f"--to={writer}",
+        "--standalone",
+        "--template",
+        folder / "template",
+        "--metadata-file",
+        folder / "metadata.json",
+        "--lua-filter",
+        HERE / "document.lua",
+        "--lua-filter",
+        theme / "cells.lua",
+        *options,
     ]
     body = "\n".join(part.markdown for part in source.parts)
     done = subprocess.run(
-        command, input=body, text=True, encoding="utf-8", capture_output=True, cwd=source.path.parent, env=os.environ | {"RENDER_MEDIA": str(folder)}
+        command,
+        input=body,
+        text=True,
+        encoding="utf-8",
+        capture_output=True,
+        cwd=source.path.parent,
+        env=os.environ | {"RENDER_MEDIA": str(folder)},
     )
     complain(source, done.stderr)
     if done.returncode:

@@ -2,6 +2,7 @@
 
 Public: run.
 """
+
 from __future__ import annotations
 
 import os
@@ -19,7 +20,7 @@ from source import Cell, Problem, Prose, Source, resolve
 
 # Figures as SVG whose ids do not change from run to run; and a helper that evaluates a paragraph's expressions at once.
 # A string is text, whatever it holds; only an object that has a Markdown form is read as Markdown. So does Quarto.
-SETUP = r'''
+SETUP = r"""
 def _evaluate(expressions):
     import html, json, re
     from IPython.display import display
@@ -45,7 +46,7 @@ def _setup():
 
 _setup()
 del _setup
-'''
+"""
 
 
 class ThisInterpreter(KernelSpecManager):
@@ -53,7 +54,15 @@ class ThisInterpreter(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """One specification, whatever the name."""
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False", "--log-level=ERROR"]
+        argv = [
+            sys.executable,
+            "-m",
+            "ipykernel_launcher",
+            "-f",
+            "{connection_file}",
+            "--HistoryManager.enabled=False",
+            "--log-level=ERROR",
+        ]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
@@ -72,7 +81,11 @@ def run(source: Source, media: Path, epoch: int) -> None:
                 evaluate(client, source.path, part)
             else:
                 options = defaults | part.options
-                outputs = execute(client, source.path, part.line + part.option_lines, part.code) if options.get("eval", True) else []
+                outputs = (
+                    execute(client, source.path, part.line + part.option_lines, part.code)
+                    if options.get("eval", True)
+                    else []
+                )
                 part.markdown = cell_markdown(source.path, part, options, outputs, media / f"cell-{index}")
 
 
@@ -121,9 +134,14 @@ def cell_markdown(path: Path, cell: Cell, options: dict, outputs: list, stem: Pa
     label, captions = options.get("label", ""), options.get("fig-subcap") or []
     kind = label[:3]
     if captions and len(captions) != len(blocks):
-        raise Problem(path, cell.line, f"'fig-subcap' has {len(captions)} captions for {len(blocks)} figures; give one for each")
+        raise Problem(
+            path, cell.line, f"'fig-subcap' has {len(captions)} captions for {len(blocks)} figures; give one for each"
+        )
     if captions:
-        blocks = [f"::: {{#{label}-{n}}}\n{block}\n\n{caption}\n:::" for n, (block, caption) in enumerate(zip(blocks, captions, strict=True), 1)]
+        blocks = [
+            f"::: {{#{label}-{n}}}\n{block}\n\n{caption}\n:::"
+            for n, (block, caption) in enumerate(zip(blocks, captions, strict=True), 1)
+        ]
     if caption := options.get(f"{kind}-cap"):
         blocks.append(str(caption))
     attributes = [f"#{label}" if caption else "", ".cell"]

@@ -2,6 +2,7 @@
 
 Reading order: Problem, Source, Cell, Prose, split.
 """
+
 from __future__ import annotations
 
 import os
@@ -13,18 +14,62 @@ from pathlib import Path
 import yaml
 
 CELL_OPTIONS = {
-    "label", "fig-cap", "fig-alt", "fig-subcap", "tbl-cap", "echo", "eval", "include", "output", "warning",
-    "layout-ncol", "column",
+    "label",
+    "fig-cap",
+    "fig-alt",
+    "fig-subcap",
+    "tbl-cap",
+    "echo",
+    "eval",
+    "include",
+    "output",
+    "warning",
+    "layout-ncol",
+    "column",
 }
 COLUMNS = {"page", "body-outset"}
 SHORTCODES = {"pagebreak": "\n```{=typst}\n#pagebreak(weak: true)\n```\n"}
 METADATA = {  # what the two templates or pandoc make use of; anything else would be dropped without a word
-    "title", "subtitle", "shorttitle", "author", "date", "abstract", "keywords", "lang", "banner", "other-links",
-    "bibliography", "csl", "link-citations", "nocite", "number-sections", "toc", "toc-depth", "toc-title",
-    "format", "execute", "jupyter", "engine", "project", "filters", "fig-format", "suppress-bibliography",
+    "title",
+    "subtitle",
+    "shorttitle",
+    "author",
+    "date",
+    "abstract",
+    "keywords",
+    "lang",
+    "banner",
+    "other-links",
+    "bibliography",
+    "csl",
+    "link-citations",
+    "nocite",
+    "number-sections",
+    "toc",
+    "toc-depth",
+    "toc-title",
+    "format",
+    "execute",
+    "jupyter",
+    "engine",
+    "project",
+    "filters",
+    "fig-format",
+    "suppress-bibliography",
 }
 FORMATS = {
-    "html": {"css", "theme", "toc", "toc-depth", "toc-title", "number-sections", "embed-resources", "html-math-method", "output-file", "other-links"},
+    "html": {
+        "css",
+        "theme",
+        "toc",
+        "toc-depth",
+        "toc-title",
+        "number-sections",
+        "embed-resources",
+        "html-math-method",
+        "output-file",
+        "other-links",
+    },
     "typst": {"output-file", "citeproc", "template-partials", "number-sections"},
 }
 INLINE = re.compile(r"(?<!`)`\{python\}\s+([^`]+)`(?!`)")
@@ -95,13 +140,23 @@ def load_yaml(path: Path, text: str, offset: int = 0) -> dict:
     if not isinstance(value, dict):
         raise Problem(path, offset + 1, "expected 'key: value' lines")
     for key in value.keys() - METADATA:
-        raise Problem(path, offset + key_line(text, key), f"metadata '{key}' is not supported; known: {', '.join(sorted(METADATA))}")
+        raise Problem(
+            path,
+            offset + key_line(text, key),
+            f"metadata '{key}' is not supported; known: {', '.join(sorted(METADATA))}",
+        )
     formats = value.get("format") or {}
     for name, options in formats.items() if isinstance(formats, dict) else ():
         if name not in FORMATS:
-            raise Problem(path, offset + key_line(text, "format"), f"format '{name}' is not supported; known: html, typst")
+            raise Problem(
+                path, offset + key_line(text, "format"), f"format '{name}' is not supported; known: html, typst"
+            )
         for key in (options if isinstance(options, dict) else {}).keys() - FORMATS[name]:
-            raise Problem(path, offset + key_line(text, key), f"option '{key}' of format '{name}' is not supported; known: {', '.join(sorted(FORMATS[name]))}")
+            raise Problem(
+                path,
+                offset + key_line(text, key),
+                f"option '{key}' of format '{name}' is not supported; known: {', '.join(sorted(FORMATS[name]))}",
+            )
     return value
 
 
@@ -122,7 +177,11 @@ def split(path: Path) -> Source:
         metadata = load_yaml(path, "\n".join(lines[1 : body - 1]), 1)
         for number, line in enumerate(lines[1 : body - 1], 2):
             if INLINE.search(line):
-                raise Problem(path, number, "inline code is not evaluated in YAML; print a YAML block from a cell with 'output: asis'")
+                raise Problem(
+                    path,
+                    number,
+                    "inline code is not evaluated in YAML; print a YAML block from a cell with 'output: asis'",
+                )
     parts: list[Cell | Prose] = []
     prose: list[str] = []
     start = number = body
@@ -132,7 +191,10 @@ def split(path: Path) -> Source:
             prose.append(lines[number])
             number += 1
             continue
-        end = next((n for n in range(number + 1, len(lines)) if re.fullmatch(rf"\s*{fence[1]}{fence[1][0]}*\s*", lines[n])), None)
+        end = next(
+            (n for n in range(number + 1, len(lines)) if re.fullmatch(rf"\s*{fence[1]}{fence[1][0]}*\s*", lines[n])),
+            None,
+        )
         if end is None:
             raise Problem(path, number + 1, f"the code block has no end; close it with '{fence[1]}'")
         language = re.match(r"\{(\w+)\b[^}]*\}", fence[2])
@@ -142,7 +204,9 @@ def split(path: Path) -> Source:
             parts += read_prose(path, start, prose), read_cell(path, number + 1, lines[number + 1 : end])
             prose, start = [], end + 1
         else:
-            prose += (line.replace("`{python}", "`{\0python}").replace("{{<", "{\0{<") for line in lines[number : end + 1])
+            prose += (
+                line.replace("`{python}", "`{\0python}").replace("{{<", "{\0{<") for line in lines[number : end + 1]
+            )
         number = end + 1
     parts.append(read_prose(path, start, prose))
     return Source(path, metadata, parts)
@@ -177,13 +241,23 @@ def read_cell(path: Path, line: int, lines: list[str]) -> Cell:
     except yaml.YAMLError as error:
         raise Problem(path, line + 1, f"cell options are not valid YAML: {error.problem}") from None
     for key in options.keys() - CELL_OPTIONS:
-        raise Problem(path, line + key_line(text, key), f"cell option '{key}' is not supported; known: {', '.join(sorted(CELL_OPTIONS))}")
+        raise Problem(
+            path,
+            line + key_line(text, key),
+            f"cell option '{key}' is not supported; known: {', '.join(sorted(CELL_OPTIONS))}",
+        )
     if options.get("column", "page") not in COLUMNS:
-        raise Problem(path, line + key_line(text, "column"), f"column '{options['column']}' is not supported; known: {', '.join(sorted(COLUMNS))}")
+        raise Problem(
+            path,
+            line + key_line(text, "column"),
+            f"column '{options['column']}' is not supported; known: {', '.join(sorted(COLUMNS))}",
+        )
     label = options.get("label", "")
     for kind in ("fig", "tbl"):
         if f"{kind}-cap" in options and not label.startswith(f"{kind}-"):
-            raise Problem(path, line + key_line(text, f"{kind}-cap"), f"'{kind}-cap' needs a label that starts with '{kind}-'")
+            raise Problem(
+                path, line + key_line(text, f"{kind}-cap"), f"'{kind}-cap' needs a label that starts with '{kind}-'"
+            )
         if label.startswith(f"{kind}-") and f"{kind}-cap" not in options:
             raise Problem(path, line + key_line(text, "label"), f"label '{label}' needs a '{kind}-cap'")
     return Cell(line, "\n".join(lines[count:]), options, count)

@@ -1,4 +1,4 @@
-"""The command line: `python -m lr_core data | run | grid | status`.
+"""The command line: `python -m lr_core data | grid | status | figures | results`.
 
 Exit status 0 for success, 1 for a failure, 2 for a request that was wrong.
 """
@@ -16,14 +16,15 @@ import click
 from lr_core import config
 from lr_core.errors import LatentReplayError, UsageError
 
-_MANY = {"multiple": True}
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
     """The options that choose runs, the same for `grid` and `status`."""
     for option in (
         click.option("--force", is_flag=True, help="Count every run as due."),
-        click.option("--runs", type=click.Path(file_okay=False, path_type=Path), help="Folder of all runs."),
+        click.option("--cache", type=_FOLDER, help="Folder for finished arms of unfinished runs."),
+        click.option("--runs", type=_FOLDER, help="Folder of all runs.  [default: report/runs]"),
         click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated."),
         click.option("--case", "cases", type=int, multiple=True, help="Only this case; may be repeated."),
         click.option("--dataset", "datasets", multiple=True, help="Only this data set; may be repeated."),
@@ -44,47 +45,78 @@ def data(names: tuple[str, ...]) -> None:
     """Find, fetch and verify the data sets: all of them, or those named."""
     from lr_core import datasets
 
-    failed = False
-    for name in names:
-        datasets.describe(name)
-    for name in names or datasets.DATASETS:
-        try:
-            found = datasets.fetch(name)
-            click.echo(f"{datasets.describe(name).title}: {found}")
-        except LatentReplayError as error:
-            failed = True
-            click.echo(f"{datasets.describe(name).title}: {error}", err=True)
-    if failed:
+    reports = datasets.fetch_all(names or datasets.DATASETS, say=lambda line: click.echo(line, err=True))
+    for report in reports:
+        click.echo(report.line, err=not report.ok)
+    if not all(report.ok for report in reports):
         sys.exit(1)
 
 
 @cli.command()
 @_selection
-def status(profile: str, datasets: tuple, cases: tuple, seeds: tuple, runs: Path | None, force: bool) -> None:
+def status(**choice: object) -> None:
     """Show which runs are due and why, without running any."""
-    from lr_core import grid
-
-    _show_plan(grid.plan(grid.select(profile, datasets, cases, seeds), runs or grid.RUNS, force=force))
+    _show_plan(_plan(**choice))  # type: ignore[arg-type]
 
 
 @cli.command(name="grid")
 @_selection
 @click.option("--workers", type=click.IntRange(1), help="Processes at a time.  [default: the number of cores]")
+@click.option("--skip-missing", is_flag=True, help="Succeed also where a data set cannot be had.")
 def grid_command(
-    profile: str, datasets: tuple, cases: tuple, seeds: tuple, runs: Path | None, force: bool, workers: int | None
+    runs: Path | None, cache: Path | None, workers: int | None, skip_missing: bool, **choice: object
 ) -> None:
     """Run what is due, through papermill, one process a run."""
     from lr_core import grid
 
-    planned = grid.plan(grid.select(profile, datasets, cases, seeds), runs or grid.RUNS, force=force)
+    planned = _plan(runs=runs, cache=cache, **choice)  # type: ignore[arg-type]
     _show_plan(planned)
-    due = _with_data([p.run for p in planned if p.due])
-    failures = _run(due, runs or grid.RUNS, workers) if due else []
+    due = [p.run for p in planned if p.due]
+    can = _with_data(due)
+    failures = _run(can, runs or grid.RUNS, cache or grid.CACHE, workers) if can else []
     for outcome in failures:
         click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
-    lacking = sum(p.due for p in planned) - len(due)
-    if failures or (lacking and profile != "quick"):
+    if failures or (len(can) < len(due) and not skip_missing):
         sys.exit(1)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--folder", type=_FOLDER, help="Where to.  [default: report/figures]")
+def figures(names: tuple[str, ...], folder: Path | None) -> None:
+    """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named."""
+    from lr_core import datasets, notebooks
+
+    folder = (folder or datasets.project_root() / "report" / "figures").resolve()
+    names = names or datasets.PAPER_DATASETS
+    for name in names:
+        datasets.fetch(name)
+    with notebooks.executed("datasets", {"names": list(names), "folder": str(folder)}):
+        click.echo(f"figures of {', '.join(names)}: {folder}")
+
+
+@cli.command()
+@click.option("--runs", type=_FOLDER, help="Folder of all runs.  [default: report/runs]")
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
+def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
+    """Write all results as one tidy CSV file: those of paper and literal, or of the profiles named."""
+    from lr_core import files, grid, records
+
+    for name in profiles:
+        config.profile(name)
+    found = [r for name in profiles or ("paper", "literal") for r in records.read_all(runs or grid.RUNS, name)]
+    files.write_atomically(target, records.results(found).to_csv(index=False).encode())
+    click.echo(f"{target}: {len(found)} runs")
+
+
+def _plan(
+    profile: str, datasets: tuple, cases: tuple, seeds: tuple, runs: Path | None, cache: Path | None, force: bool
+) -> list:
+    from lr_core import grid
+
+    selected = grid.select(profile, datasets, cases, seeds)
+    return grid.plan(selected, runs or grid.RUNS, cache or grid.CACHE, force=force)
 
 
 def _with_data(due: list) -> list:
@@ -103,7 +135,7 @@ def _with_data(due: list) -> list:
     return [run for run in due if had[run.dataset]]
 
 
-def _run(due: list, runs: Path, workers: int | None) -> list:
+def _run(due: list, runs: Path, cache: Path, workers: int | None) -> list:
     from tqdm import tqdm
 
     from lr_core import grid
@@ -111,21 +143,27 @@ def _run(due: list, runs: Path, workers: int | None) -> list:
     workers = min(len(due), workers or _cores())
     click.echo(f"{len(due)} runs, {workers} at a time")
     layout = "{percentage:3.0f}% |{bar:30}| elapsed {elapsed}, about {remaining} left{postfix}"
-    with tqdm(total=1.0, bar_format=layout, mininterval=0.5, disable=None if sys.stderr.isatty() else False) as bar:
+    terminal = sys.stderr.isatty()
+    started = told = time.monotonic()
+    with tqdm(total=1.0, bar_format=layout, disable=not terminal) as bar:
 
         def watch(done: float, underway: dict) -> None:
-            bar.n = done
-            bar.set_postfix_str("; ".join(f"{run.stem}: {word}" for run, word in underway.items()), refresh=False)
-            if sys.stderr.isatty() or time.monotonic() - watch.shown > 60:  # type: ignore[attr-defined]
-                watch.shown = time.monotonic()  # type: ignore[attr-defined]
-                bar.refresh()
+            nonlocal told
+            words = "; ".join(f"{run.stem}: {word}" for run, word in underway.items())
+            if terminal:
+                bar.n = done
+                bar.set_postfix_str(words)
+            elif time.monotonic() - told > 60:  # a log file gets a line a minute
+                told = time.monotonic()
+                elapsed = told - started
+                left = f", about {_duration(elapsed * (1 - done) / done)} left" if done else ""
+                click.echo(f"{done:4.0%}, elapsed {_duration(elapsed)}{left}; {words}")
 
         def finished(outcome: grid.Outcome) -> None:
             word = f"failed: {outcome.error}" if outcome.error else "done"
             bar.write(f"{outcome.run}: {word} ({_duration(outcome.seconds)})", file=sys.stdout)
 
-        watch.shown = time.monotonic()  # type: ignore[attr-defined]
-        outcomes = grid.run_grid(due, runs=runs, workers=workers, watch=watch, finished=finished)
+        outcomes = grid.run_grid(due, runs=runs, cache=cache, workers=workers, watch=watch, finished=finished)
     return [outcome for outcome in outcomes if outcome.error]
 
 
@@ -152,7 +190,7 @@ def _cores() -> int:
 
 def main() -> None:
     """Run a command; what a user can cause is one line on stderr, never a traceback."""
-    warnings.showwarning = lambda message, *rest: click.echo(f"warning: {message}", err=True)  # type: ignore[assignment]
+    warnings.showwarning = lambda message, *rest: click.echo(f"warning: {message}", err=True)
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:

@@ -37,6 +37,9 @@ class Checkpoints:
                 or _digest(kept["result"]) != kept["sha256"]
             ):
                 raise ValueError("checksum differs")
+            found = kept["result"]["arm"]
+            if arm != (found["arm"] if found["memory_share"] is None else f"{found['arm']}-{found['memory_share']!r}"):
+                raise ValueError(f"it is of {found['arm']}")
             return safetensors.torch.load(content), kept["result"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             aside = [set_aside(file).name for file in (result_file, weights_file) if file.exists()]

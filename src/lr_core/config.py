@@ -74,6 +74,8 @@ class Settings:
         def refuse(name: str, rule: str) -> None:
             raise UsageError(f"settings: {name} is {getattr(self, name)!r}; it must be {rule}")
 
+        if not isinstance(self.memory_shares, tuple):
+            refuse("memory_shares", "a tuple of shares")
         for share in self.memory_shares:
             if not _is_number(share) or not 0 < share <= 1:
                 refuse("memory_shares", "a share of the images in (0, 1] each")
@@ -82,9 +84,10 @@ class Settings:
         for name in ("train_share", "target_train_accuracy"):
             if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) < 1:
                 refuse(name, "between 0 and 1, both excluded")
-        for name in ("batch_size", "max_epochs", "latent_sample"):
-            if not _is_whole(getattr(self, name)) or getattr(self, name) < 1:
-                refuse(name, "a whole number of at least 1")
+        # Of a batch of two a shuffled remainder of one could be left, of which BatchNorm has no statistics.
+        for name, least in (("batch_size", 3), ("max_epochs", 1), ("latent_sample", 1)):
+            if not _is_whole(getattr(self, name)) or getattr(self, name) < least:
+                refuse(name, f"a whole number of at least {least}")
         if self.images_per_class is not None and (not _is_whole(self.images_per_class) or self.images_per_class < 20):
             refuse("images_per_class", "None or a whole number of at least 20")
         if not _is_number(self.learning_rate) or not 0 < self.learning_rate < math.inf:
@@ -185,7 +188,7 @@ def profile(name: str) -> Profile:
 
 def case(number: int) -> Case:
     """The case of Table 3 with that number, or a `UsageError` that lists the known ones."""
-    if number not in CASES:
+    if not _is_whole(number) or number not in CASES:
         raise UsageError(f"unknown case {number!r}; known are {', '.join(map(str, CASES))}")
     return CASES[number]
 

@@ -130,7 +130,14 @@ def pca_images(dataset: Dataset, per_class: int = 150) -> Figure:
     axes = figure.subplots()
     for number in range(CLASSES):
         points = pca.transform(pixels[labels == number][:per_class])
-        axes.scatter(points[:, 0], points[:, 1], s=7, linewidths=0.6, label=dataset.class_names[number], **_mark(number, number >= 5))
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=7,
+            linewidths=0.6,
+            label=dataset.class_names[number],
+            **_mark(number, number >= 5),
+        )
     shares = pca.explained_variance_ratio_
     axes.set(
         xlabel=f"first component ({shares[0]:.1%} of the variance)",
@@ -261,7 +268,9 @@ def _draw_latents(axes: Iterable[Axes], record: Mapping, class_names: Sequence[s
         positions, labels = np.array(points["xy"]), np.array(points["label"])
         for number in record["tasks"][task]["classes"]:
             chosen = positions[labels == number]
-            axis.scatter(chosen[:, 0], chosen[:, 1], s=6, linewidths=0.5, label=class_names[number], **_mark(number, number >= 5))
+            axis.scatter(
+                chosen[:, 0], chosen[:, 1], s=6, linewidths=0.5, label=class_names[number], **_mark(number, number >= 5)
+            )
 
 
 # -- many runs --------------------------------------------------------------------------------------------------------

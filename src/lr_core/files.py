@@ -22,10 +22,12 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp allows its owner alone
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+        if not isinstance(error, OSError):  # Ctrl-C, say
+            raise
         raise LatentReplayError(f"{path}: cannot be written ({error.strerror}); name a folder that can be") from error
 
 

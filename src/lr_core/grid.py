@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import statistics
 import time
@@ -14,16 +13,16 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from lr_core import config, datasets, records
-from lr_core.errors import LatentReplayError, UsageError
+from lr_core import config, datasets, notebooks, records
+from lr_core.errors import LatentReplayError
 from lr_core.files import write_atomically
+from lr_core.notebooks import first_line
 from lr_core.records import RunId
 from lr_core.run import read_progress
 
 ROOT = datasets.project_root()
 RUNS = ROOT / "report" / "runs"
 CACHE = ROOT / ".cache" / "runs"
-TEMPLATE = ROOT / "notebooks" / "case.ipynb"
 
 
 @dataclass(frozen=True)
@@ -173,14 +172,11 @@ def _outcome(future: Future[Outcome], run: RunId) -> Outcome:
     try:
         return future.result()
     except Exception as error:  # the process itself died: killed, or out of memory
-        return Outcome(run, 0.0, f"its process ended ({type(error).__name__}: {_first_line(str(error))})")
+        return Outcome(run, 0.0, f"its process ended ({type(error).__name__}: {first_line(str(error))})")
 
 
 def execute(run: RunId, runs: Path, cache: Path) -> Outcome:
-    """One run through papermill, in this process and a kernel of its own. Success is a record with the right key."""
-    import papermill  # here: the parent that only plans does not need it
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-
+    """One run in this process and a kernel of its own. Success is a record with the right key, nothing less."""
     started = time.perf_counter()
     parameters = {
         "dataset": run.dataset,
@@ -191,57 +187,19 @@ def execute(run: RunId, runs: Path, cache: Path) -> Outcome:
         "cache": str(cache.resolve()),
         "threads": 1,
     }
-    check_parameters(parameters)
-    # Written beside the record under a hidden name; it takes its place once the record is there.
-    unfinished = run.notebook(runs).with_name(f".{run.stem}.unfinished.ipynb")
     cell = error = None
     try:
-        # The kernel of this very interpreter, whatever kernels are installed elsewhere on the machine.
-        papermill.execute_notebook(
-            str(TEMPLATE), str(unfinished), parameters, cwd=str(TEMPLATE.parent), kernel_name="python3",
-            progress_bar=False, log_output=False,
-        )  # fmt: skip
-    except papermill.PapermillExecutionError as failure:
-        cell, error = f"cell {failure.exec_count}", f"{failure.ename}: {_first_line(failure.evalue)}"
-    except (DeadKernelError, CellTimeoutError) as failure:
-        error = f"its kernel died ({_first_line(str(failure))})"
-    except (OSError, RuntimeError) as failure:
-        error = f"{type(failure).__name__}: {_first_line(str(failure))}"
-    if error is None:
-        try:
+        with notebooks.executed("case", parameters) as notebook:
             record = records.read(run.record(runs))
-            if record["key"] != records.key(run, config.profile(run.profile).settings):
-                error = "the notebook ended without writing its record"
+            if record["key"] == records.key(run, config.profile(run.profile).settings):
+                write_atomically(run.notebook(runs), notebook)
             else:
-                publish(unfinished, run.notebook(runs), hidden=(str(runs.resolve()), str(cache.resolve())))
-        except LatentReplayError as failure:
-            error = str(failure)
-    with contextlib.suppress(OSError):
-        unfinished.unlink()
+                error = "the notebook ended without writing its record"
+    except notebooks.NotebookError as failure:
+        cell, error = failure.cell, str(failure)
+    except LatentReplayError as failure:
+        error = str(failure)
     return Outcome(run, time.perf_counter() - started, error, cell)
-
-
-def check_parameters(parameters: dict[str, object]) -> None:
-    """Refuse a parameter that the template does not have: papermill would only warn, and run with the default."""
-    import papermill
-
-    known = papermill.inspect_notebook(str(TEMPLATE))
-    for name in parameters:
-        if name not in known:
-            raise UsageError(f"{TEMPLATE.name} has no parameter {name!r}; it has {', '.join(known)}")
-
-
-def publish(notebook: Path, target: Path, hidden: Sequence[str]) -> None:
-    """Put an executed notebook in its place, without the paths and clock times of the machine that ran it."""
-    content = json.loads(notebook.read_bytes())
-    content["metadata"].pop("papermill", None)
-    for cell in content["cells"]:
-        for name in ("papermill", "execution"):
-            cell["metadata"].pop(name, None)
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    for path in hidden:
-        text = text.replace(json.dumps(path, ensure_ascii=False)[1:-1], "")
-    write_atomically(target, (text + "\n").encode())
 
 
 def _check_writable(folder: Path) -> None:
@@ -252,7 +210,3 @@ def _check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise LatentReplayError(f"{folder}: cannot be written ({error.strerror}); name a folder that can be") from error
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")

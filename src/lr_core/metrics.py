@@ -42,7 +42,8 @@ def predict(
         The batch at hand, whose images all come from one task, as when evaluation mode was never switched on. The
         company that an image keeps then tells the network which task it belongs to.
     mixed
-        The batch at hand, in which the images of all `tasks` are shuffled: batch statistics without that hint.
+        The batch at hand, in which the images of all `tasks` are shuffled: batch statistics without that hint. With
+        one task alone there is nothing to mix, and it is the same as "batch".
 
     Batches have equal sizes, as near to `batch_size` as possible. The network is left in evaluation mode.
     """

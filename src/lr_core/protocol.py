@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from lr_core.checkpoints import Checkpoints
 from lr_core.compute import Compute, resolve
 from lr_core.config import EVALUATIONS, Case, Settings
 from lr_core.datasets import Dataset
+from lr_core.errors import UsageError
 from lr_core.provenance import stamp
 from lr_core.training import Epoch, train
 
@@ -53,6 +56,11 @@ def split(dataset: Dataset, classes: Sequence[int], settings: Settings, seed: in
     pooled = torch.cat(folds)
     pooled = pooled[torch.randperm(len(pooled), generator=config.generator(seed, dataset.name, "split", *classes))]
     train_images = round(settings.train_share * len(pooled))
+    if min(train_images, len(pooled) - train_images) < 2:
+        raise UsageError(
+            f"settings: train_share {settings.train_share} of {len(pooled)} images leaves fewer than two for training or "
+            "for testing; choose another share or more images"
+        )
     return Task(tuple(classes), pooled[:train_images], pooled[train_images:])
 
 
@@ -94,9 +102,7 @@ class Run:
         self.report = report
         self.first = split(dataset, case.first, settings, seed)
         self.second = split(dataset, case.second, settings, seed)
-        self.compressor, self.classifier = models.build(config.derived_seed(seed, "weights"))
-        self.compute.place(self.compressor)
-        self.compute.place(self.classifier)
+        self.compressor, self.classifier = self._networks()
 
     def arms(self) -> Iterator[tuple[str, float | None]]:
         """(arm, memory share) in the order in which they are trained."""
@@ -120,7 +126,7 @@ class Run:
     # -- one arm ------------------------------------------------------------------------------------------------
 
     def _arm(self, arm: str, share: float | None, done: float) -> dict:
-        name = arm if share is None else f"{arm}-{share:g}"
+        name = arm if share is None else f"{arm}-{share!r}"
         kept = self.checkpoints.read(name)
         if kept is not None:
             weights, result = kept
@@ -147,22 +153,15 @@ class Run:
 
     def _train_second_task(self, name: str, arm: str, share: float | None, done: float) -> tuple[nn.Module, dict]:
         # A fresh copy of the first task's networks for each arm.
-        compressor, classifier = models.Compressor(), models.Classifier()
+        compressor, classifier = self._networks()
         compressor.load_state_dict(self.compressor.state_dict())
         classifier.load_state_dict(self.classifier.state_dict())
-        self.compute.place(compressor)
-        self.compute.place(classifier)
-        old, new = self._images(self.first), self._images(self.second)
         if arm == NO_REPLAY:
             network = nn.Sequential(compressor, classifier)
+            old, new = self._images(self.first), self._images(self.second)
             return network, self._measure(network, name, arm, None, done, new=new, old=old)
         assert share is not None
-        freeze(compressor)
-        old, new = (  # encoded once: the frozen compressor gives the same latents in every epoch
-            _Inputs(encode(compressor, t.train, self.compute), t.train_labels,
-                    encode(compressor, t.test, self.compute), t.test_labels)
-            for t in (old, new)
-        )  # fmt: skip
+        old, new = self._latents
         kept = memory.choose(old.train, old.train_labels, share, config.generator(self.seed, "memory"))
         return classifier, self._measure(classifier, name, arm, share, done, new=new, old=old, kept=kept)
 
@@ -244,12 +243,30 @@ class Run:
         with self.compute.autocast():
             return metrics.predict(network, inputs, mode, self.settings.batch_size, shuffle)
 
+    def _networks(self) -> tuple[models.Compressor, models.Classifier]:
+        compressor, classifier = models.build(config.derived_seed(self.seed, "weights"))
+        self.compute.place(compressor)
+        self.compute.place(classifier)
+        return compressor, classifier
+
     # -- inputs -------------------------------------------------------------------------------------------------
 
     def _images(self, task: Task) -> _Inputs:
         images, labels = self.dataset.images.unsqueeze(1), self.dataset.labels
         parts = (images[task.train], labels[task.train], images[task.test], labels[task.test])
         return _Inputs(*(part.to(self.compute.device) for part in parts))
+
+    @cached_property
+    def _latents(self) -> tuple[_Inputs, _Inputs]:
+        """Both tasks through the frozen compressor: encoded once, for all epochs of all replay arms."""
+        first, second = self._images(self.first), self._images(self.second)
+        return tuple(  # type: ignore[return-value]
+            _Inputs(
+                encode(self.compressor, task.train, self.compute), task.train_labels,
+                encode(self.compressor, task.test, self.compute), task.test_labels,
+            )
+            for task in (first, second)
+        )  # fmt: skip
 
     def _latent_map(self, samples: list[dict]) -> dict[str, object]:
         """Test latents of both tasks in the plane of the first task's two main components, for the latent figures.
@@ -258,16 +275,14 @@ class Run:
         serves both tasks, before and after the second.
         """
         size = self.settings.latent_sample
-        first, second = self._images(self.first), self._images(self.second)
-        fitted = encode(self.compressor, first.train, self.compute).flatten(1).cpu().double().numpy()
-        basis = PCA(n_components=2, svd_solver="full").fit(fitted)
+        first, second = self._latents
+        basis = PCA(n_components=2, svd_solver="full").fit(_rows(first.train))
         tasks = {}
         for name, task, inputs in (("first", self.first, first), ("second", self.second, second)):
-            latents = encode(self.compressor, inputs.test[:size], self.compute).flatten(1).cpu().double().numpy()
             tasks[name] = {
                 "image": task.test[:size].tolist(),
                 "label": inputs.test_labels[:size].tolist(),
-                "xy": [[round(float(v), 4) for v in row] for row in basis.transform(latents)],
+                "xy": [[round(float(v), 4) for v in row] for row in basis.transform(_rows(inputs.test[:size]))],
             }
         ratios = [round(float(r), 6) for r in basis.explained_variance_ratio_]
         by_arm = {name: [sample[name] for sample in samples] for name in ("predicted", "last_correct")}
@@ -282,3 +297,8 @@ class _Inputs:
     train_labels: Tensor
     test: Tensor
     test_labels: Tensor
+
+
+def _rows(latents: Tensor) -> np.ndarray:
+    """(n, 1, 6, 6) latents -> (n, 36) float64."""
+    return latents.flatten(1).cpu().double().numpy()

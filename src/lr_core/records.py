@@ -94,7 +94,13 @@ def make(run: RunId, settings: Settings, result: dict[str, object]) -> dict:
 def write(record: dict, path: Path) -> None:
     """Write a record whole or not at all."""
     _validate(record, path)
-    write_atomically(path, (json.dumps(record, separators=(",", ":")) + "\n").encode())
+    try:
+        text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise LatentReplayError(
+            f"{path}: not written, a value is not a number ({error}); the training diverged"
+        ) from error
+    write_atomically(path, (text + "\n").encode())
 
 
 # -- reading ------------------------------------------------------------------------------------------------------
@@ -120,8 +126,10 @@ def read(path: Path) -> dict:
     if digest(content) != record["sha256"]:
         raise LatentReplayError(f"{path}: its content does not match its checksum; delete it and run the grid again")
     run = record["run"]
+    if run["dataset"] not in datasets.DATASETS:
+        raise LatentReplayError(f"{path}: is of an unknown data set {run['dataset']!r}; delete it")
     stem = f"{run['dataset']}-case{run['case']}-seed{run['seed']}"
-    if path.stem != stem or path.parent.name != record["profile"]:
+    if path.stem != stem or path.resolve().parent.name != record["profile"]:
         raise LatentReplayError(
             f"{path}: is the record of {record['profile']}/{stem}; give it that name back, or delete it and run the grid again"
         )
@@ -297,6 +305,4 @@ def _validate(record: dict, path: Path) -> None:
     error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(record))
     if error is not None:
         where = "/".join(map(str, error.absolute_path)) or "the record"
-        raise LatentReplayError(
-            f"{path}: does not follow schema {SCHEMA_VERSION}: {where}: {error.message[:160]}; delete it and run the grid again"
-        )
+        raise LatentReplayError(f"{path}: does not follow schema {SCHEMA_VERSION}: {where}: {error.message[:160]}")

@@ -1,0 +1,308 @@
+"""The whole way in a temporary folder: a real grid with real kernels, then the paper rendered from its records.
+
+One grid serves all tests of this file: a run of the smoke profile that succeeds, beside one whose data are damaged.
+"""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import psutil
+import pypdf
+import pytest
+
+from lr_core import datasets, records
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def command(*arguments, folder, wait=True, **environment):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lr_core", *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if not wait:
+        return process
+    process.output, process.errors = process.communicate(timeout=400)
+    return process
+
+
+def places(folder):
+    return ["--runs", folder / "runs", "--cache", folder / "cache"]
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """A grid of two runs on two workers: digits, and MNIST files of the right length that hold zeros alone."""
+    folder = tmp_path_factory.mktemp("grid")
+    mnist = datasets.describe("mnist")
+    for name, facts in mnist.files.items():
+        path = folder / "damaged" / mnist.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.truncate(facts.bytes)
+    process = command(
+        *("grid", "--profile", "smoke", "--dataset", "mnist", "--dataset", "digits", "--case", 1, "--workers", 2),
+        *places(folder),
+        folder=folder,
+        LR_DATA_PATH=str(folder / "damaged"),
+    )
+    process.folder = folder
+    process.record = folder / "runs" / "smoke" / "digits-case1-seed0.json"
+    return process
+
+
+def test_one_failed_run_does_not_stop_the_others(grid):
+    assert records.read(grid.record)["run"] == {"dataset": "digits", "case": 1, "seed": 0}
+    assert not (grid.folder / "runs" / "smoke" / "mnist-case1-seed0.json").exists()
+
+
+def test_a_failed_run_is_reported_at_the_end_with_its_cell_and_error(grid):
+    assert grid.returncode == 1
+    last = grid.errors.strip().splitlines()[-1]
+    assert re.match(r"failed: smoke mnist case 1 seed 0: cell \d+: LatentReplayError: .*SHA-256", last)
+    assert "Traceback" not in grid.output + grid.errors
+
+
+def test_the_grid_says_why_each_run_runs(grid):
+    assert "run   smoke mnist case 1 seed 0: no record" in grid.output
+    assert "smoke digits case 1 seed 0: done" in grid.output
+
+
+def test_the_executed_notebook_is_kept_without_traces_of_the_machine(grid):
+    text = grid.record.with_suffix(".ipynb").read_text()
+    assert str(grid.folder) not in text
+    notebook = json.loads(text)
+    assert "papermill" not in notebook["metadata"]
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) == 2
+    assert sorted(p.name for p in grid.record.parent.iterdir()) == [
+        "digits-case1-seed0.ipynb",
+        "digits-case1-seed0.json",
+    ]
+
+
+def test_a_finished_run_is_skipped(grid):
+    again = command("grid", "--profile", "smoke", "--case", 1, *places(grid.folder), folder=grid.folder)
+    assert again.returncode == 0
+    assert "skip  smoke digits case 1 seed 0: up to date (took" in again.output
+    assert "0 of 1 runs are due" in again.output
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda r: r | {"protocol_version": 0, "key": "0" * 64}, "protocol version 0, now"),
+        (
+            lambda r: r | {"settings": r["settings"] | {"momentum": 0.5}, "key": "0" * 64},
+            "settings differ: momentum was 0.5, now 0.9",
+        ),
+        (lambda r: r | {"data": {"images": "0" * 64}, "key": "0" * 64}, "data checksums differ"),
+        (lambda r: r | {"schema": 0}, "damaged record (schema version 0, expected"),
+    ],
+)
+def test_status_says_what_differs(grid, tmp_path, change, reason):
+    content = change(records.read(grid.record))
+    content["sha256"] = records.digest({name: value for name, value in content.items() if name != "sha256"})
+    path = tmp_path / "runs" / "smoke" / grid.record.name
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    status = command("status", "--profile", "smoke", "--case", 1, *places(tmp_path), folder=tmp_path)
+    assert status.returncode == 0
+    assert f"run   smoke digits case 1 seed 0: {reason}" in status.output
+
+
+def test_a_killed_kernel_loses_no_finished_arm(grid, tmp_path):
+    """The run fails with one line, leaves no record and no notebook, and goes on where it was: to the same record."""
+    arguments = ("grid", "--profile", "smoke", "--case", 1, "--workers", 1, *places(tmp_path))
+    process = command(*arguments, folder=tmp_path, wait=False)
+    cache = tmp_path / "cache"
+    deadline = time.monotonic() + 300
+    while not list(cache.glob("*/first-task.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (kernel,) = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if any("ipykernel" in word for word in child.cmdline())
+    ]
+    kernel.kill()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "failed: smoke digits case 1 seed 0: its kernel died" in errors
+    assert "Traceback" not in output + errors
+    assert not list((tmp_path / "runs").rglob("*.*"))
+
+    kept = next(cache.glob("*/first-task.json")).read_bytes()
+    again = command(*arguments, folder=tmp_path)
+    assert again.returncode == 0, again.errors
+    assert "no record, 1 arms kept" in again.output
+    record = records.read(tmp_path / "runs" / "smoke" / grid.record.name)
+    assert record["arms"][0] == json.loads(kept)["result"]["arm"]
+    assert records.without_timings(record) == records.without_timings(records.read(grid.record))
+    assert not list(cache.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["grid", "--dataset", "imagenet"], 2, "unknown data set 'imagenet': choose one of mnist"),
+        (["grid", "--case", "7"], 2, "unknown case 7; known are 1, 2, 3, 4"),
+        (["status", "--profile", "full"], 2, "unknown profile 'full'; known are paper, literal"),
+        (["grid", "--seed", "-1"], 2, "seed is -1; it must be a whole number of at least 0"),
+        (["grid", "--speed", "9"], 2, "No such option"),
+        (["grid", "--workers", "0"], 2, "0 is not in the range x>=1"),
+        (["data", "imagenet"], 2, "unknown data set 'imagenet'"),
+        (["results", "out.csv", "full"], 2, "unknown profile 'full'"),
+        (["grid", "--profile", "smoke", "--runs", "/proc/nowhere"], 1, "/proc/nowhere/smoke: cannot be written"),
+        (["nonsense"], 2, "No such command 'nonsense'"),
+    ],
+)
+def test_bad_requests_are_one_line(tmp_path, arguments, status, message):
+    process = command(*arguments, folder=tmp_path)
+    assert process.returncode == status
+    assert message in process.errors
+    assert "Traceback" not in process.errors
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_notebook_parameter_is_refused():
+    from lr_core import notebooks
+    from lr_core.errors import UsageError
+
+    with (
+        pytest.raises(UsageError, match="case.ipynb has no parameter 'budget'; it has dataset, case"),
+        notebooks.executed("case", {"budget": 1}),
+    ):
+        pass
+
+
+# -- the paper --------------------------------------------------------------------------------------------------------
+
+
+class Tables(HTMLParser):
+    """The text of every table cell of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.cells, self.inside = [], False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("td", "th"):
+            self.inside = True
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.cells[-1] += data
+
+
+def render(target, **environment):
+    subprocess.run(
+        [sys.executable, ROOT / "report" / "render", "--output-dir", target],
+        env=os.environ | environment,
+        check=True,
+        timeout=300,
+        stdout=subprocess.DEVNULL,
+    )
+    page = (target / "index.html").read_text()
+    pdf = [leaf.extract_text() for leaf in pypdf.PdfReader(target / "latent-replay.pdf").pages]
+    return page, pdf
+
+
+@pytest.fixture(scope="module")
+def smoke_paper(grid, tmp_path_factory):
+    target = tmp_path_factory.mktemp("smoke-paper")
+    return render(target, LR_PROFILE="smoke", LR_RUNS=str(grid.folder / "runs"))
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    return render(tmp_path_factory.mktemp("paper"))
+
+
+def test_a_preliminary_paper_says_so_on_every_page(smoke_paper):
+    page, pdf = smoke_paper
+    assert "Profile smoke: not the results of the paper" in page
+    assert all("Profile smoke: not the results of the paper" in leaf for leaf in pdf)
+
+
+def test_the_paper_itself_has_no_banner(paper):
+    page, pdf = paper
+    assert "not the results of the paper" not in page
+    assert not any("not the results of the paper" in leaf for leaf in pdf)
+
+
+def test_every_number_of_a_record_is_in_the_paper_made_from_it(grid, smoke_paper):
+    page, pdf = smoke_paper
+    cells = Tables(page).cells
+    for arm in records.read(grid.record)["arms"]:
+        for evaluation, accuracies in arm["accuracy"].items():
+            if arm["arm"] == "first-task" and evaluation == "mixed":
+                continue  # the same as batch, with one task learned
+            for value in accuracies.values():
+                if value is not None:
+                    assert f"{value:.4f}" in cells
+                    assert any(f"{value:.4f}" in leaf for leaf in pdf)
+
+
+def test_every_published_value_is_in_the_paper(paper):
+    page, pdf = paper
+    cells, text = Tables(page).cells, "\n".join(pdf)
+    with (ROOT / "data" / "published.csv").open() as file:
+        for row in csv.DictReader(file):
+            for name in ("train_accuracy", "test_accuracy", "original_test_accuracy"):
+                if row[name]:
+                    assert row[name] in cells
+                    assert row[name] in text
+
+
+def test_every_committed_record_is_in_the_paper_and_what_is_missing_says_so(paper):
+    page, _ = paper
+    cells = Tables(page).cells
+    found = records.read_all(ROOT / "report" / "runs", "paper")
+    for record in found:
+        for arm in record["arms"]:
+            for value in (arm["accuracy"][e]["test"] for e in ("running", "batch")):
+                assert any(cell.startswith(f"{value:.4f}") for cell in cells)
+    assert ("not run" in cells) == (len(found) < 12)
+
+
+def test_nothing_unfinished_shows(paper):
+    page, pdf = paper
+    for text in (re.sub(r"<(script|style|svg).*?</\1>|data:[^\"]*", "", page, flags=re.DOTALL), "\n".join(pdf)):
+        assert not re.findall(r"\bnan\b|\bNone\b|\bNaN\b|\?\?|Traceback", text)
+
+
+def test_the_page_fetches_nothing(paper):
+    page, _ = paper
+    assert not re.findall(r"""<(?:script|img|iframe|source)[^>]*\bsrc=["'](?!data:)""", page)
+    assert not re.findall(r"""<link[^>]*\bhref=["'](?!data:)""", page)
+
+
+def test_results_are_tidy(grid, tmp_path):
+    command("results", tmp_path / "r.csv", "smoke", "--runs", grid.folder / "runs", folder=tmp_path)
+    with (tmp_path / "r.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "profile", "dataset", "case", "seed", "arm", "evaluation", "memory_images_percent", "train_accuracy",
+        "test_accuracy", "original_test_accuracy", "epochs", "seconds", "memory_bytes",
+    ]  # fmt: skip
+    assert len(rows) == 4 * 3  # arms of the smoke profile, evaluation modes
+    keys = [(r["arm"], r["evaluation"], r["memory_images_percent"]) for r in rows]
+    assert len(set(keys)) == len(keys)
