@@ -13,7 +13,7 @@ from lr_core.checkpoints import Checkpoints
 from lr_core.errors import LatentReplayError
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
-RESULT = {"arm": {"epochs": 3, "accuracy": 0.123456789012345}, "sample": None}
+RESULT = {"arm": {"arm": "no-replay", "memory_share": None, "epochs": 3, "accuracy": 0.123456789012345}, "sample": None}
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def test_what_is_written_is_read(kept):
 def test_weights_in_any_memory_format_are_kept(tmp_path):
     weight = torch.rand(10, 4, 5, 5).to(memory_format=torch.channels_last)
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.write("arm", {"w": weight}, RESULT)
-    assert torch.equal(checkpoints.read("arm")[0]["w"], weight)
+    checkpoints.write("no-replay", {"w": weight}, RESULT)
+    assert torch.equal(checkpoints.read("no-replay")[0]["w"], weight)
 
 
 def test_an_arm_that_was_not_finished_is_not_there(kept):

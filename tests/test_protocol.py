@@ -129,7 +129,7 @@ def compressor_state(weights):
 
 
 def test_the_compressor_is_bit_equal_before_and_after_the_second_task(watched):
-    assert len(watched.frozen) == 3  # after the first task, and a copy for each replay arm
+    assert len(watched.frozen) == 1  # after the first task, for all replay arms
     for compressor, before in watched.frozen:
         after = compressor.state_dict()
         assert len(before) == 14  # weights and biases, and BatchNorm's three buffers in two layers
@@ -180,16 +180,17 @@ def test_one_first_task_serves_all_arms(watched):
     assert [kept is not None for *_, kept in watched.trained] == [False, True, True, False]
 
 
-def test_each_image_is_encoded_once_for_an_arm_not_once_an_epoch(watched, tiny):
+def test_each_image_is_encoded_once_for_all_arms_not_once_an_epoch(watched, tiny):
     assert tiny.max_epochs > 1
-    _, *copies = (id(compressor) for compressor, _ in watched.frozen)
+    ((compressor, _),) = watched.frozen
     both_tasks = 2 * (90 + 10)
-    assert [watched.compressed[copy] for copy in copies] == [both_tasks, both_tasks]
+    assert watched.compressed[id(compressor)] == both_tasks
 
 
 def test_each_replay_arm_trains_on_the_latents_of_the_new_images(watched):
     task, data = watched.run.second, watched.run.dataset
-    for (compressor, _), (_, inputs, _, _) in zip(watched.frozen[1:], watched.trained[1:3], strict=True):
+    ((compressor, _),) = watched.frozen
+    for _, inputs, _, _ in watched.trained[1:3]:
         expected = protocol.encode(compressor, data.images.unsqueeze(1)[task.train], watched.run.compute)
         assert torch.equal(inputs, expected)
 
