@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from lr_core import config, datasets, figures, metrics, models, records
 from lr_core.config import EVALUATIONS
+from lr_core.memory import pixel_share
 
 HERE = Path(__file__).parent
 RUNS = Path(os.environ.get("LR_RUNS", HERE / "runs"))
@@ -94,7 +95,7 @@ def published_value(dataset: str, case: int, name: str, measure: str, share: flo
     """A value of the original's Tables 4 to 12, or None where it has none."""
     rows = published[(published.dataset == dataset) & (published.arm == name) & (published.case == case)]
     if share is not None:
-        percent = 100 * models.LATENT_VALUES / models.IMAGE_PIXELS * share
+        percent = 100 * pixel_share(1, 1) * share
         rows = rows[(rows.memory_pixels_percent - percent).abs() < 0.01]
     values = rows[_PUBLISHED[measure]].dropna()
     return float(values.iloc[0]) if len(values) == 1 else None
@@ -206,12 +207,6 @@ def comparison(first: float | None, second: float | None, above: str, below: str
     return above if first > second else below
 
 
-def titles(names: Sequence[str]) -> str:
-    """Data sets in words."""
-    words = [datasets.describe(name).title for name in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "no data set"
-
-
 def run_state(runs: Runs) -> str:
     """How much of a profile has been run, data set by data set."""
     parts = []
@@ -275,21 +270,24 @@ def _ours(value: float | None, theirs: float | None) -> str:
     return f'<td class="num {shade(value - theirs)}">{value:.4f}<br><span class="delta">{difference}</span></td>'
 
 
+def _beside(dataset: str) -> list[Runs]:
+    """Whose results a table shows: ours, and those of `literal` where there are any beside the paper's profile."""
+    return [ours, literal] if PROFILE == "paper" and literal.of(dataset) else [ours]
+
+
 def _result_rows(dataset: str, case: int, name: str, share: float | None, measures: Sequence[str]) -> Iterator[str]:
-    """One row of our profile, and one of `literal` where that has been run and ours is the paper's profile."""
-    beside = [("momentum", ours)]
-    if PROFILE == "paper" and literal.arm(dataset, case, name, share) is not None:
-        beside.append(("plain SGD", literal))
-    label = f"{case}" if share is None else f"{case} – {100 * models.LATENT_VALUES / models.IMAGE_PIXELS * share:.2f} %"
-    span = f' rowspan="{len(beside)}"' if len(beside) > 1 else ""
-    for place, (optimizer, runs) in enumerate(beside):
+    """A row for each profile that the table shows; label and published values stand once for all of them."""
+    profiles = _beside(dataset)
+    label = f"{case}" if share is None else f"{case} – {100 * pixel_share(1, 1) * share:.2f} %"
+    span = f' rowspan="{len(profiles)}"' if len(profiles) > 1 else ""
+    for place, runs in enumerate(profiles):
         cells = [f"<th{span}>{label}</th>"] if place == 0 else []
-        cells.append(f"<td>{optimizer if runs.settings.momentum or runs is literal else 'plain SGD'}</td>")
+        if len(profiles) > 1:
+            cells.append(f"<td>{'momentum' if runs.settings.momentum else 'plain SGD'}</td>")
         for measure in measures:
             theirs = published_value(dataset, case, name, measure, share)
             if place == 0:
-                text = "–" if theirs is None else f"{theirs:.4f}"
-                cells.append(f'<td class="num"{span}>{text}</td>')
+                cells.append(f'<td class="num"{span}>{"–" if theirs is None else format(theirs, ".4f")}</td>')
             cells += [
                 _ours(runs.value(dataset, case, name, measure, evaluation, share), theirs)
                 for evaluation in _modes(name)
@@ -311,7 +309,8 @@ def results(dataset: str, name: str) -> Markdown:
     below = ('<th class="num">published</th>' + "".join(f'<th class="num">{mode}</th>' for mode in modes)) * len(
         measures
     )
-    head = [f'<th rowspan="2">Case</th><th rowspan="2">SGD</th>{groups}', below]
+    optimizer = '<th rowspan="2">SGD</th>' if len(_beside(dataset)) > 1 else ""
+    head = [f'<th rowspan="2">Case</th>{optimizer}{groups}', below]
     bodies = [
         [row for share in shares for row in _result_rows(dataset, case, name, share, measures)]
         for case in config.profile(ours.profile).cases
@@ -326,7 +325,7 @@ def task_images() -> int:
 
 def byte_shares() -> str:
     """The memories as shares of the first task's bytes: uint8 images against float32 latents."""
-    shares = [100 * share * 4 * models.LATENT_VALUES / models.IMAGE_PIXELS for share in ours.settings.memory_shares]
+    shares = [100 * 4 * pixel_share(1, 1) * share for share in ours.settings.memory_shares]
     words = [f"{share:.2f}" for share in shares]
     return f"{', '.join(words[:-1])} and {words[-1]} %"
 
@@ -391,9 +390,9 @@ def budgets() -> Markdown:
             (
                 f"{100 * share:g} %",
                 f"{kept:,}",
-                f"{100 * kept * models.LATENT_VALUES / (images * models.IMAGE_PIXELS):.3f} %",
+                f"{100 * pixel_share(kept, images):.3f} %",
                 f"{kept * (4 * models.LATENT_VALUES + 1):,}",
-                f"{100 * kept * 4 * models.LATENT_VALUES / (images * models.IMAGE_PIXELS):.2f} %",
+                f"{100 * 4 * pixel_share(kept, images):.2f} %",
             )
         )
     columns = ("Share of images", "Latents kept", "Share of pixels", "Bytes with labels", "Share of bytes")

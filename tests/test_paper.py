@@ -67,7 +67,6 @@ def test_a_difference_is_shaded_by_its_size(paper, difference, css):
         (lambda p: p.hours(9000), "2.5 h"),
         (lambda p: p.comparison(None, 1, "above", "below"), "(not run)"),
         (lambda p: p.comparison(2, 1, "above", "below"), "above"),
-        (lambda p: p.titles(["mnist", "kmnist"]), "MNIST and KMNIST"),
         (lambda p: p.byte_shares(), "0.18, 0.92 and 4.59 %"),
         (lambda p: p.task_images(), 31_500),
     ],

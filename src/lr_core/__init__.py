@@ -1,7 +1,7 @@
 """Latent replay, re-run: the models, the protocol and the measurements behind the paper.
 
 Read in this order: `config` (what can be set and why), `datasets`, `models`, `memory`, `metrics`, `training`,
-`protocol` (one case from raw images to numbers), `records` (what a run leaves behind), `grid` (many runs),
+`monitor`, `protocol` (one case from raw images to numbers), `records` (what a run leaves behind), `grid` (many runs),
 `figures`.
 """
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from lr_core import config, memory, metrics, models
 from lr_core.checkpoints import Checkpoints
 from lr_core.compute import Compute, resolve
-from lr_core.config import EVALUATIONS, Case, Settings
+from lr_core.config import Case, Settings
 from lr_core.datasets import Dataset
 from lr_core.errors import UsageError
+from lr_core.monitor import Inputs, Monitor
 from lr_core.provenance import stamp
 from lr_core.training import Epoch, train
 
@@ -131,25 +132,18 @@ class Run:
         if kept is not None:
             weights, result = kept
             if arm == FIRST_TASK:
-                self._load_first_task(weights)
+                nn.Sequential(self.compressor, self.classifier).load_state_dict(weights)
+                freeze(self.compressor)
             self.report(Progress(name, done, result["arm"]["epochs"], result["arm"]["curve"]["train_accuracy"][-1]))
             return result
         if arm == FIRST_TASK:
-            network, result = self._train_first_task(name, done)
-            self._load_first_task(network.state_dict())
+            network: nn.Module = nn.Sequential(self.compressor, self.classifier)
+            result = self._train(network, name, arm, None, done, new=self._images(self.first))
+            freeze(self.compressor)
         else:
             network, result = self._train_second_task(name, arm, share, done)
         self.checkpoints.write(name, network.state_dict(), result)
         return result
-
-    def _load_first_task(self, weights: dict[str, Tensor]) -> None:
-        nn.Sequential(self.compressor, self.classifier).load_state_dict(weights)
-        freeze(self.compressor)
-
-    def _train_first_task(self, name: str, done: float) -> tuple[nn.Module, dict]:
-        network = nn.Sequential(self.compressor, self.classifier)
-        images = self._images(self.first)
-        return network, self._measure(network, name, FIRST_TASK, None, done, new=images)
 
     def _train_second_task(self, name: str, arm: str, share: float | None, done: float) -> tuple[nn.Module, dict]:
         # A fresh copy of the first task's networks for each arm.
@@ -159,43 +153,29 @@ class Run:
         if arm == NO_REPLAY:
             network = nn.Sequential(compressor, classifier)
             old, new = self._images(self.first), self._images(self.second)
-            return network, self._measure(network, name, arm, None, done, new=new, old=old)
+            return network, self._train(network, name, arm, None, done, new=new, old=old)
         assert share is not None
         old, new = self._latents
         kept = memory.choose(old.train, old.train_labels, share, config.generator(self.seed, "memory"))
-        return classifier, self._measure(classifier, name, arm, share, done, new=new, old=old, kept=kept)
+        return classifier, self._train(classifier, name, arm, share, done, new=new, old=old, kept=kept)
 
-    def _measure(
+    def _train(
         self, network: nn.Module, name: str, arm: str, share: float | None, done: float,
-        *, new: _Inputs, old: _Inputs | None = None, kept: memory.LatentMemory | None = None,
+        *, new: Inputs, old: Inputs | None = None, kept: memory.LatentMemory | None = None,
     ) -> dict:  # fmt: skip
-        """Train on the new task's inputs, measuring test accuracy after every epoch and everything at the end."""
+        """Train on the new task's inputs, followed by a monitor; what the record holds of the arm."""
         started, provenance = time.perf_counter(), stamp(self.compute)
-        size = self.settings.latent_sample
-        # For each sampled test image of the first task, the last epoch after which it was classified rightly.
-        last_correct = {mode: torch.full((len(old.test[:size]),), -1) for mode in EVALUATIONS} if old else None
-        curve: dict = {"train_accuracy": [], "loss": [], "new": {m: [] for m in EVALUATIONS}}
-        if old is not None:
-            curve["old"] = {m: [] for m in EVALUATIONS}
 
-        def test() -> dict[str, list[Tensor]]:
-            inputs = [new.test] if old is None else [new.test, old.test]
-            predicted = {mode: self._predict(network, inputs, mode, "test") for mode in EVALUATIONS}
-            for mode, (on_new, *on_old) in predicted.items():
-                curve["new"][mode].append(metrics.accuracy(on_new, new.test_labels))
-                if old is not None and last_correct is not None:
-                    curve["old"][mode].append(metrics.accuracy(on_old[0], old.test_labels))
-                    right = (on_old[0] == old.test_labels)[:size].cpu()
-                    last_correct[mode][right] = len(curve["old"][mode]) - 1
-            return predicted
+        def predict(inputs: list[Tensor], mode: str, part: str) -> list[Tensor]:
+            # The same shuffling after every epoch: a curve then moves because the network does.
+            shuffle = config.generator(self.seed, "mixed", part)
+            with self.compute.autocast():
+                return metrics.predict(network, inputs, mode, self.settings.batch_size, shuffle)
 
-        predicted = test()  # epoch 0: before the task
+        monitor = Monitor(predict, new, old, self.settings.latent_sample)
 
         def after_epoch(epoch: Epoch) -> None:
-            nonlocal predicted
-            curve["train_accuracy"].append(epoch.train_accuracy)
-            curve["loss"].append(epoch.loss)
-            predicted = test()
+            monitor.after_epoch(epoch)
             within = epoch.number / self.settings.max_epochs / (2 + len(self.settings.memory_shares))
             self.report(Progress(name, done + within, epoch.number, epoch.train_accuracy))
 
@@ -203,45 +183,24 @@ class Run:
             network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
             generator=config.generator(self.seed, "batches", name), memory=kept, after_epoch=after_epoch,
         )  # fmt: skip
-        train_inputs = [new.train] if old is None else [new.train, old.train]
-        accuracies, confusions = {}, {}
-        for mode in EVALUATIONS:
-            on_train = self._predict(network, train_inputs, mode, "train")[0]
-            accuracies[mode] = {
-                "train": metrics.accuracy(on_train, new.train_labels),
-                "test": curve["new"][mode][-1],
-                "original_test": curve["old"][mode][-1] if old is not None else None,
-            }
-            labels = [new.test_labels] if old is None else [new.test_labels, old.test_labels]
-            confusions[mode] = metrics.confusion(torch.cat(predicted[mode]), torch.cat(labels))
+        accuracies = monitor.accuracies()
         self.compute.synchronize()
-        # In the order first task, second task; the first task's arm has no prediction for the second yet.
-        in_order = {mode: predictions[::-1] for mode, predictions in predicted.items()}
         return {
             "arm": {
                 "arm": arm,
                 "memory_share": share,
-                "memory_images": len(kept) if kept is not None else None,
-                "memory_bytes": kept.bytes if kept is not None else None,
+                "memory_images": None if kept is None else len(kept),
+                "memory_bytes": None if kept is None else kept.bytes,
                 "epochs": len(epochs),
                 "reached_target": epochs[-1].train_accuracy >= self.settings.target_train_accuracy,
                 "seconds": time.perf_counter() - started,
                 "accuracy": accuracies,
-                "curve": curve,
-                "confusion": confusions,
+                "curve": monitor.curve,
+                "confusion": monitor.confusions(),
                 "provenance": provenance,
             },
-            "sample": {
-                "predicted": {mode: [p[:size].tolist() for p in parts] for mode, parts in in_order.items()},
-                "last_correct": last_correct and {mode: epochs.tolist() for mode, epochs in last_correct.items()},
-            },
+            "sample": monitor.sampled(),
         }
-
-    def _predict(self, network: nn.Module, inputs: list[Tensor], mode: str, part: str) -> list[Tensor]:
-        # The same shuffling after every epoch: a curve then moves because the network does.
-        shuffle = config.generator(self.seed, "mixed", part)
-        with self.compute.autocast():
-            return metrics.predict(network, inputs, mode, self.settings.batch_size, shuffle)
 
     def _networks(self) -> tuple[models.Compressor, models.Classifier]:
         compressor, classifier = models.build(config.derived_seed(self.seed, "weights"))
@@ -251,17 +210,17 @@ class Run:
 
     # -- inputs -------------------------------------------------------------------------------------------------
 
-    def _images(self, task: Task) -> _Inputs:
+    def _images(self, task: Task) -> Inputs:
         images, labels = self.dataset.images.unsqueeze(1), self.dataset.labels
         parts = (images[task.train], labels[task.train], images[task.test], labels[task.test])
-        return _Inputs(*(part.to(self.compute.device) for part in parts))
+        return Inputs(*(part.to(self.compute.device) for part in parts))
 
     @cached_property
-    def _latents(self) -> tuple[_Inputs, _Inputs]:
+    def _latents(self) -> tuple[Inputs, Inputs]:
         """Both tasks through the frozen compressor: encoded once, for all epochs of all replay arms."""
         first, second = self._images(self.first), self._images(self.second)
         return tuple(  # type: ignore[return-value]
-            _Inputs(
+            Inputs(
                 encode(self.compressor, task.train, self.compute), task.train_labels,
                 encode(self.compressor, task.test, self.compute), task.test_labels,
             )
@@ -287,16 +246,6 @@ class Run:
         ratios = [round(float(r), 6) for r in basis.explained_variance_ratio_]
         by_arm = {name: [sample[name] for sample in samples] for name in ("predicted", "last_correct")}
         return {"explained_variance_ratio": ratios, "tasks": tasks, **by_arm}
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a network is trained and tested on in one task: images or latents, on the device."""
-
-    train: Tensor
-    train_labels: Tensor
-    test: Tensor
-    test_labels: Tensor
 
 
 def _rows(latents: Tensor) -> np.ndarray:

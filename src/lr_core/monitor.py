@@ -1,0 +1,91 @@
+"""`Monitor` follows a network through a task: what it gets right after every epoch, under every evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lr_core import metrics
+from lr_core.config import EVALUATIONS
+from lr_core.training import Epoch
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network is trained and tested on in one task: images or latents, with their labels, on the device."""
+
+    train: Tensor  # (n, 1, 28, 28) uint8 images or (n, 1, 6, 6) latents
+    train_labels: Tensor  # (n,) int64
+    test: Tensor
+    test_labels: Tensor
+
+
+class Monitor:
+    """Predictions on the test images of the new task, and of the old one where there is one.
+
+    Parameters
+    ----------
+    predict : (inputs of each task, evaluation mode, "train" or "test") -> predicted classes of each task
+    new, old : the tasks; old is None in the first task
+    sample : how many test images of each task are followed one by one
+    """
+
+    def __init__(
+        self, predict: Callable[[list[Tensor], str, str], list[Tensor]], new: Inputs, old: Inputs | None, sample: int
+    ) -> None:
+        self.predict, self.new, self.old, self.sample = predict, new, old, sample
+        self.tasks = [new] if old is None else [new, old]
+        self.predicted: dict[str, list[Tensor]] = {}  # of the latest look, by evaluation mode, new task first
+        self.curve: dict = {"train_accuracy": [], "loss": [], "new": {mode: [] for mode in EVALUATIONS}}
+        self.last_correct: dict[str, Tensor] | None = None
+        if old is not None:
+            self.curve["old"] = {mode: [] for mode in EVALUATIONS}
+            # For each sampled old image the last epoch after which it was classified rightly; -1 for never.
+            self.last_correct = {mode: torch.full((len(old.test[:sample]),), -1) for mode in EVALUATIONS}
+        self.look()  # epoch 0: before the task
+
+    def after_epoch(self, epoch: Epoch) -> None:
+        """Note how training went, and look at the test images."""
+        self.curve["train_accuracy"].append(epoch.train_accuracy)
+        self.curve["loss"].append(epoch.loss)
+        self.look()
+
+    def look(self) -> None:
+        """Predict all test images under every evaluation mode."""
+        for mode in EVALUATIONS:
+            predicted = self.predicted[mode] = self.predict([task.test for task in self.tasks], mode, "test")
+            for name, task, classes in zip(("new", "old"), self.tasks, predicted, strict=False):
+                self.curve[name][mode].append(metrics.accuracy(classes, task.test_labels))
+            if self.old is not None and self.last_correct is not None:
+                right = (predicted[1] == self.old.test_labels)[: self.sample].cpu()
+                self.last_correct[mode][right] = len(self.curve["old"][mode]) - 1
+
+    def accuracies(self) -> dict[str, dict[str, float | None]]:
+        """By evaluation mode, accuracy on the new task's training and test images and on the old task's test images."""
+        found: dict[str, dict[str, float | None]] = {}
+        for mode in EVALUATIONS:
+            on_train = self.predict([task.train for task in self.tasks], mode, "train")[0]
+            found[mode] = {
+                "train": metrics.accuracy(on_train, self.new.train_labels),
+                "test": self.curve["new"][mode][-1],
+                "original_test": None if self.old is None else self.curve["old"][mode][-1],
+            }
+        return found
+
+    def confusions(self) -> dict[str, list[list[int]]]:
+        """By evaluation mode, the confusion matrix over the test images of all tasks so far."""
+        labels = torch.cat([task.test_labels for task in self.tasks])
+        return {mode: metrics.confusion(torch.cat(classes), labels) for mode, classes in self.predicted.items()}
+
+    def sampled(self) -> dict[str, object]:
+        """Of the sampled test images, first task before second: predictions now, and when old ones were last right."""
+        return {
+            "predicted": {
+                mode: [classes[: self.sample].tolist() for classes in reversed(predicted)]
+                for mode, predicted in self.predicted.items()
+            },
+            "last_correct": self.last_correct and {mode: last.tolist() for mode, last in self.last_correct.items()},
+        }
