@@ -216,7 +216,7 @@ def run_state(runs: Runs) -> str:
         lacking = [str(case) for case in cases if case not in done]
         title = datasets.describe(name).title
         if not lacking:
-            parts.append(f"{title}: all {count(len(cases))} cases")
+            parts.append(f"{title}: all {count(len(cases))} cases" if len(cases) > 1 else f"{title}: case {cases[0]}")
         elif done:
             parts.append(f"{title}: case {', '.join(map(str, done))}; {', '.join(lacking)} not run")
         else:
@@ -278,10 +278,14 @@ def _beside(dataset: str) -> list[Runs]:
 def _result_rows(dataset: str, case: int, name: str, share: float | None, measures: Sequence[str]) -> Iterator[str]:
     """A row for each profile that the table shows; label and published values stand once for all of them."""
     profiles = _beside(dataset)
-    label = f"{case}" if share is None else f"{case} – {100 * pixel_share(1, 1) * share:.2f} %"
+    shares = _shares(name)
     span = f' rowspan="{len(profiles)}"' if len(profiles) > 1 else ""
     for place, runs in enumerate(profiles):
-        cells = [f"<th{span}>{label}</th>"] if place == 0 else []
+        cells = []
+        if place == 0 and share == shares[0]:
+            cells.append(f'<th rowspan="{len(shares) * len(profiles)}">{case}</th>')
+        if place == 0 and share is not None:
+            cells.append(f'<th class="num"{span}>{100 * pixel_share(1, 1) * share:.2f}&nbsp;%</th>')
         if len(profiles) > 1:
             cells.append(f"<td>{'momentum' if runs.settings.momentum else 'plain SGD'}</td>")
         for measure in measures:
@@ -295,6 +299,10 @@ def _result_rows(dataset: str, case: int, name: str, share: float | None, measur
         yield "".join(cells)
 
 
+def _shares(name: str) -> Sequence[float | None]:
+    return ours.settings.memory_shares if name == "replay" else (None,)
+
+
 def _modes(name: str) -> Sequence[str]:
     # With one task learned there is nothing to mix: `mixed` equals `batch`.
     return EVALUATIONS[:2] if name == "first-task" else EVALUATIONS
@@ -303,16 +311,16 @@ def _modes(name: str) -> Sequence[str]:
 def results(dataset: str, name: str) -> Markdown:
     """One of Tables 4 to 12: published beside ours under each evaluation mode, with the difference below ours."""
     measures = [measure for measure in MEASURES if name != "first-task" or measure != "original_test"]
-    shares = ours.settings.memory_shares if name == "replay" else (None,)
     modes = _modes(name)
     groups = "".join(f'<th colspan="{1 + len(modes)}">{MEASURES[measure]}</th>' for measure in measures)
     below = ('<th class="num">published</th>' + "".join(f'<th class="num">{mode}</th>' for mode in modes)) * len(
         measures
     )
+    budget = '<th rowspan="2" class="num">Memory</th>' if name == "replay" else ""
     optimizer = '<th rowspan="2">SGD</th>' if len(_beside(dataset)) > 1 else ""
-    head = [f'<th rowspan="2">Case</th>{optimizer}{groups}', below]
+    head = [f'<th rowspan="2">Case</th>{budget}{optimizer}{groups}', below]
     bodies = [
-        [row for share in shares for row in _result_rows(dataset, case, name, share, measures)]
+        [row for share in _shares(name) for row in _result_rows(dataset, case, name, share, measures)]
         for case in config.profile(ours.profile).cases
     ]
     return html(head, bodies)
@@ -552,6 +560,12 @@ def train_test_gap(evaluation: str) -> float | None:
     """The same of ours."""
     train, test = (values("first-task", measure, evaluation) for measure in ("train", "test"))
     return mean(a - b for a, b in zip(train, test, strict=True))
+
+
+def seeds() -> str:
+    """How many seeds the runs of one case have, in words."""
+    found = {record["run"]["seed"] for record in ours.records}
+    return "one seed" if len(found) == 1 else f"{count(len(found))} seeds"
 
 
 def mnist_task_sizes() -> str:

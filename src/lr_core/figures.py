@@ -173,7 +173,7 @@ def forgetting_curves(record: Mapping, evaluation: str = "mixed") -> Figure:
     axes = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
     for axis, arm in zip(axes, arms, strict=True):
         draw_curves(axis, arm, evaluation)
-        axis.set(title=arm_name(arm), xlabel="epoch of the second task")
+        axis.set(title=arm_name(arm), xlabel="epoch")
     axes[0].set_ylabel("test accuracy")
     _curve_legend(figure)
     return figure
@@ -192,7 +192,7 @@ def forgetting_grid(records: Sequence[Mapping], evaluation: str = "mixed") -> Fi
     for axis, arm in zip(axes[0], arms, strict=True):
         axis.set_title(arm_name(arm))
     for axis in axes[-1]:
-        axis.set_xlabel("epoch of the second task")
+        axis.set_xlabel("epoch")
     _curve_legend(figure)
     return figure
 
