@@ -43,9 +43,9 @@ def cli() -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def data(names: tuple[str, ...]) -> None:
     """Find, fetch and verify the data sets: all of them, or those named."""
-    from lr_core import datasets
+    from lr_core import datasets, fetching
 
-    reports = datasets.fetch_all(names or datasets.DATASETS, say=lambda line: click.echo(line, err=True))
+    reports = fetching.fetch_all(names or datasets.DATASETS, say=lambda line: click.echo(line, err=True))
     for report in reports:
         click.echo(report.line, err=not report.ok)
     if not all(report.ok for report in reports):
@@ -85,12 +85,12 @@ def grid_command(
 @click.option("--folder", type=_FOLDER, help="Where to.  [default: report/figures]")
 def figures(names: tuple[str, ...], folder: Path | None) -> None:
     """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named."""
-    from lr_core import datasets, notebooks
+    from lr_core import datasets, fetching, notebooks
 
     folder = (folder or datasets.project_root() / "report" / "figures").resolve()
     names = names or datasets.PAPER_DATASETS
     for name in names:
-        datasets.fetch(name)
+        fetching.fetch(name)
     with notebooks.executed("datasets", {"names": list(names), "folder": str(folder)}):
         click.echo(f"figures of {', '.join(names)}: {folder}")
 
@@ -121,13 +121,13 @@ def _plan(
 
 def _with_data(due: list) -> list:
     """The runs whose data can be had; each missing set is fetched once, or named once."""
-    from lr_core import datasets
+    from lr_core import datasets, fetching
 
     had: dict[str, bool] = {}
     for name in dict.fromkeys(run.dataset for run in due):
         try:
             if name not in datasets.available():
-                datasets.fetch(name)
+                fetching.fetch(name)
             had[name] = True
         except LatentReplayError as error:
             had[name] = False
