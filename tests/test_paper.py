@@ -102,6 +102,6 @@ def test_values_come_from_the_right_arm(paper, record, monkeypatch):
 def test_what_has_not_been_run_is_said_data_set_by_data_set(paper, record, monkeypatch):
     runs = paper.Runs("smoke", REPORT)
     monkeypatch.setitem(runs.__dict__, "records", [record])
-    assert paper.run_state(runs) == "Digits: case 1; 3 not run"
+    assert paper.run_state(runs) == "Digits: case 1 (3 not run)"
     monkeypatch.setitem(runs.__dict__, "records", [])
     assert paper.run_state(runs) == f"{datasets.describe('digits').title}: not run"

@@ -65,7 +65,7 @@ end
 
 local function Span(el)
   if typst and el.classes:includes("delta") then
-    return { pandoc.RawInline("typst", "#text(size: 0.85em, fill: luma(70))["), el, pandoc.RawInline("typst", "]") }
+    return { pandoc.RawInline("typst", "#text(size: 0.85em, fill: luma(45))["), el, pandoc.RawInline("typst", "]") }
   end
   local fill = typst and shade(el.classes)
   if fill then

@@ -14,6 +14,11 @@ from torch import Tensor
 from lr_core.files import set_aside, write_atomically
 
 
+def arm_name(arm: str, share: float | None) -> str:
+    """What an arm is called in file names, in progress and when its batches are drawn: "replay-0.05", say."""
+    return arm if share is None else f"{arm}-{share!r}"
+
+
 class Checkpoints:
     """A folder with `<arm>.safetensors` (weights) and `<arm>.json` (results and the weights' SHA-256) for each arm.
 
@@ -38,7 +43,7 @@ class Checkpoints:
             ):
                 raise ValueError("checksum differs")
             found = kept["result"]["arm"]
-            if arm != (found["arm"] if found["memory_share"] is None else f"{found['arm']}-{found['memory_share']!r}"):
+            if arm != arm_name(found["arm"], found["memory_share"]):
                 raise ValueError(f"it is of {found['arm']}")
             return safetensors.torch.load(content), kept["result"]
         except (OSError, ValueError, KeyError, TypeError) as error:

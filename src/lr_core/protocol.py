@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from lr_core import config, memory, metrics, models
-from lr_core.checkpoints import Checkpoints
+from lr_core.checkpoints import Checkpoints, arm_name
 from lr_core.compute import Compute, resolve
 from lr_core.config import Case, Settings
 from lr_core.datasets import Dataset
@@ -113,8 +113,7 @@ class Run:
 
     def result(self) -> dict[str, object]:
         """Train all arms; the part of the record that the protocol answers for (`records` adds the rest)."""
-        arms = list(self.arms())
-        results = [self._arm(arm, share, number / len(arms)) for number, (arm, share) in enumerate(arms)]
+        results = [self._arm(arm, share) for arm, share in self.arms()]
         return {
             "tasks": {
                 name: {"classes": list(t.classes), "train_images": len(t.train), "test_images": len(t.test)}
@@ -126,26 +125,26 @@ class Run:
 
     # -- one arm ------------------------------------------------------------------------------------------------
 
-    def _arm(self, arm: str, share: float | None, done: float) -> dict:
-        name = arm if share is None else f"{arm}-{share!r}"
+    def _arm(self, arm: str, share: float | None) -> dict:
+        name = arm_name(arm, share)
         kept = self.checkpoints.read(name)
         if kept is not None:
             weights, result = kept
             if arm == FIRST_TASK:
                 nn.Sequential(self.compressor, self.classifier).load_state_dict(weights)
                 freeze(self.compressor)
-            self.report(Progress(name, done, result["arm"]["epochs"], result["arm"]["curve"]["train_accuracy"][-1]))
+            self._tell(arm, share, 1.0, result["arm"]["epochs"], result["arm"]["curve"]["train_accuracy"][-1])
             return result
         if arm == FIRST_TASK:
             network: nn.Module = nn.Sequential(self.compressor, self.classifier)
-            result = self._train(network, name, arm, None, done, new=self._images(self.first))
+            result = self._train(network, arm, None, new=self._images(self.first))
             freeze(self.compressor)
         else:
-            network, result = self._train_second_task(name, arm, share, done)
+            network, result = self._train_second_task(arm, share)
         self.checkpoints.write(name, network.state_dict(), result)
         return result
 
-    def _train_second_task(self, name: str, arm: str, share: float | None, done: float) -> tuple[nn.Module, dict]:
+    def _train_second_task(self, arm: str, share: float | None) -> tuple[nn.Module, dict]:
         # A fresh copy of the first task's networks for each arm.
         compressor, classifier = self._networks()
         compressor.load_state_dict(self.compressor.state_dict())
@@ -153,14 +152,14 @@ class Run:
         if arm == NO_REPLAY:
             network = nn.Sequential(compressor, classifier)
             old, new = self._images(self.first), self._images(self.second)
-            return network, self._train(network, name, arm, None, done, new=new, old=old)
+            return network, self._train(network, arm, None, new=new, old=old)
         assert share is not None
         old, new = self._latents
         kept = memory.choose(old.train, old.train_labels, share, config.generator(self.seed, "memory"))
-        return classifier, self._train(classifier, name, arm, share, done, new=new, old=old, kept=kept)
+        return classifier, self._train(classifier, arm, share, new=new, old=old, kept=kept)
 
     def _train(
-        self, network: nn.Module, name: str, arm: str, share: float | None, done: float,
+        self, network: nn.Module, arm: str, share: float | None,
         *, new: Inputs, old: Inputs | None = None, kept: memory.LatentMemory | None = None,
     ) -> dict:  # fmt: skip
         """Train on the new task's inputs, followed by a monitor; what the record holds of the arm."""
@@ -176,12 +175,12 @@ class Run:
 
         def after_epoch(epoch: Epoch) -> None:
             monitor.after_epoch(epoch)
-            within = epoch.number / self.settings.max_epochs / (2 + len(self.settings.memory_shares))
-            self.report(Progress(name, done + within, epoch.number, epoch.train_accuracy))
+            within = epoch.number / self.settings.max_epochs
+            self._tell(arm, share, within, epoch.number, epoch.train_accuracy)
 
         epochs = train(
             network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
-            generator=config.generator(self.seed, "batches", name), memory=kept, after_epoch=after_epoch,
+            generator=config.generator(self.seed, "batches", arm_name(arm, share)), memory=kept, after_epoch=after_epoch,
         )  # fmt: skip
         accuracies = monitor.accuracies()
         self.compute.synchronize()
@@ -201,6 +200,11 @@ class Run:
             },
             "sample": monitor.sampled(),
         }
+
+    def _tell(self, arm: str, share: float | None, within: float, epoch: int, train_accuracy: float) -> None:
+        arms = list(self.arms())
+        done = (arms.index((arm, share)) + within) / len(arms)
+        self.report(Progress(arm_name(arm, share), done, epoch, train_accuracy))
 
     def _networks(self) -> tuple[models.Compressor, models.Classifier]:
         compressor, classifier = models.build(config.derived_seed(self.seed, "weights"))
