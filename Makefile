@@ -11,7 +11,7 @@ VENV := .venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup data figures report quick reproduce test lab bench lock clean clean-all environment FORCE
+.PHONY: help setup data figures notebooks report quick reproduce test lab bench lock clean clean-all environment FORCE
 
 # What a reader sets to look at another profile must not end up in the paper itself.
 unexport LR_PROFILE
@@ -41,6 +41,7 @@ reproduce: ## train every run of the paper that is due, then render it (hours; a
 ##@ The project itself
 
 bench: ## measure speed beside peers (comes with a later version)
+notebooks: ## run the notebooks and store their outputs, which `make test` compares (a minute)
 lock: ## pin anew what pyproject.toml asks for, in requirements.lock
 clean: ## remove rendered reports and caches; keeps data, records and finished arms of unfinished runs
 clean-all: ## clean, and remove .venv and the finished arms too
@@ -162,6 +163,12 @@ data: $(READY) | $(CHECK)
 
 figures: $(READY) | $(CHECK)
 	@$(PY) -m lr_core figures
+
+# Without the clock times of each cell, which would differ in every run.
+notebooks: $(READY) | $(CHECK)
+	@$(PY) -m jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+	  --ExecutePreprocessor.extra_arguments=--log-level=40 notebooks/*.ipynb
+	@echo "Stored the outputs of notebooks/*.ipynb"
 
 # Status 1 says that some runs failed, and which: what did run is rendered all the same.
 quick: $(READY) | $(CHECK)

@@ -209,7 +209,7 @@ class Tables(HTMLParser):
 
     def handle_data(self, data):
         if self.inside:
-            self.cells[-1] += data
+            self.cells[-1] += data.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def render(target, **environment):

@@ -354,7 +354,11 @@ def test_reproduce_trains_then_renders(checkout: Path):
     make(checkout, "setup", **with_fakes(checkout))
     log(checkout)
     assert make(checkout, "reproduce", **with_fakes(checkout)).returncode == 0
-    assert log(checkout) == ["-m lr_core grid --profile paper", "render "]
+    assert log(checkout) == [
+        "-m lr_core grid --profile paper",
+        "render ",
+        "-m lr_core results report/_output/results.csv",
+    ]
 
 
 @pytest.mark.parametrize(
