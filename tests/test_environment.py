@@ -405,4 +405,4 @@ def test_ci_runs_both_commands_and_fails_if_either_does(tmp_path: Path, failing:
     ran = subprocess.run([run], env=clean_environment(PATH=path), capture_output=True, text=True, timeout=60)
     assert (tmp_path / "log").read_text().splitlines() == [f"{t} {tmp_path}/shared/data" for t in ("test", "report")]
     assert ran.returncode == status
-    assert (f"failed: make {failing}" in ran.stdout) == (status != 0)
+    assert (f"make {failing}: FAILED" in ran.stdout) == (status != 0)
