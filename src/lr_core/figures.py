@@ -1,6 +1,6 @@
 """Every figure of the notebooks and the report: functions that take data and return a matplotlib `Figure`.
 
-One colour per meaning throughout (`ARM_COLOURS`, `TASK_COLOURS`), from the palette of Okabe and Ito (2008), which
+One colour per meaning throughout (`TASK_COLOURS`, `CLASS_COLOURS`), from the palette of Okabe and Ito (2008), which
 readers with any colour vision can tell apart; line styles repeat the distinction without colour.
 """
 
@@ -28,9 +28,6 @@ from lr_core.datasets import Dataset
 WIDTH = 6.5  # inches; the text width of the PDF
 
 TASK_COLOURS = {"first": "#0072B2", "second": "#D55E00"}
-ARM_COLOURS = {"first-task": "#0072B2", "no-replay": "#000000"}
-BUDGET_COLOURS = ("#CC79A7", "#009E73", "#E69F00")  # from the smallest memory to the largest
-BUDGET_MARKERS = ("o", "s", "^")
 # Ten classes need more than the palette's eight colours: five hues, and a filled or an open mark for either task.
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 
