@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lr_core import winograd
 from lr_core.config import CLASSES
 
 LATENT_SHAPE = (1, 6, 6)
@@ -58,6 +59,23 @@ class Classifier(nn.Sequential):
             nn.Linear(16, CLASSES),
             nn.LogSoftmax(dim=1),
         )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Layer by layer; on a CPU, in full precision, the convolutions by `winograd`: less than half the time."""
+        if latents.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return super().forward(latents)
+        values = latents.permute(2, 3, 1, 0)  # (6, 6, channels, n), up to the dense part
+        for layer in self:
+            match layer:
+                case nn.Conv2d():
+                    values = winograd.convolution(values, layer.weight, layer.bias)
+                case nn.BatchNorm2d():
+                    values = layer(values.flatten(0, 1).unsqueeze(2)).view_as(values)  # (36, channels, 1, n)
+                case nn.Flatten():
+                    values = layer(values.permute(3, 2, 0, 1))  # (n, channels * 36)
+                case _:
+                    values = layer(values)
+        return values
 
 
 def build(seed: int) -> tuple[Compressor, Classifier]:
