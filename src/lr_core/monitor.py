@@ -67,7 +67,9 @@ class Monitor:
         """By evaluation mode, accuracy on the new task's training and test images and on the old task's test images."""
         found: dict[str, dict[str, float | None]] = {}
         for mode in EVALUATIONS:
-            on_train = self.predict([task.train for task in self.tasks], mode, "train")[0]
+            # Only in mixed batches does the old task bear on what the new one gets.
+            tasks = self.tasks if mode == "mixed" else [self.new]
+            on_train = self.predict([task.train for task in tasks], mode, "train")[0]
             found[mode] = {
                 "train": metrics.accuracy(on_train, self.new.train_labels),
                 "test": self.curve["new"][mode][-1],
