@@ -40,7 +40,7 @@ reproduce: ## train every run of the paper that is due, then render it (hours; a
 
 ##@ The project itself
 
-bench: ## measure speed beside peers (comes with a later version)
+bench: ## measure speed beside peers, on an idle machine (20 minutes)
 notebooks: ## run the notebooks and store their outputs, which `make test` compares (a minute)
 lock: ## pin anew what pyproject.toml asks for, in requirements.lock
 clean: ## remove rendered reports and caches; keeps data, records and finished arms of unfinished runs
@@ -126,7 +126,8 @@ lock: export PINS := $(PINS)
 HTML := report/_output/index.html
 PDF := report/_output/latent-replay.pdf
 CSV := report/_output/results.csv
-SOURCES := $(wildcard report/figures/*.svg report/*.qmd report/*.py report/*.bib report/_quarto.yml data/*.csv data/*.toml src/lr_core/*.py) \
+SOURCES := $(wildcard report/figures/*.svg report/*.qmd report/*.py report/*.bib report/_quarto.yml data/*.csv data/*.toml \
+  benchmarks/results/*.json src/lr_core/*.py) \
   $(shell find report/render report/theme report/figures -type f ! -path '*/__pycache__/*' 2>/dev/null)
 # The folders as well as the records in them: a record that was removed leaves no other trace.
 RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
@@ -189,8 +190,15 @@ test: $(READY) | $(CHECK)
 	@echo "Running the tests and the notebooks"
 	@$(PY) -m pytest
 
-bench:
-	@echo "The benchmarks come with a later version."
+# Avalanche in an environment of its own, which sees the packages of this one: torch is installed once.
+bench: $(READY) | $(CHECK)
+	@[ -e .venv-avalanche/.ready ] || { echo "Installing Avalanche into .venv-avalanche"; rm -rf .venv-avalanche; \
+	  $(PY) -m venv .venv-avalanche && \
+	  $(PY) -c 'import sysconfig, pathlib; print(sysconfig.get_path("purelib"), pathlib.Path("src").resolve(), sep="\n")' \
+	    > .venv-avalanche/lib/$$($(PY) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')/site-packages/project.pth && \
+	  .venv-avalanche/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r benchmarks/requirements.txt && \
+	  touch .venv-avalanche/.ready; } || { echo "Avalanche cannot be had; it is left out" >&2; rm -rf .venv-avalanche; }
+	@$(PY) benchmarks
 
 # JupyterLab refuses to run as root, which is who one is in a container, unless told that it may.
 lab: $(READY) | $(CHECK)
@@ -206,5 +214,5 @@ clean:
 	@echo "Removed rendered reports and caches"
 
 clean-all: clean
-	@rm -rf .venv .cache src/*.egg-info
-	@echo "Removed .venv and finished arms of unfinished runs"
+	@rm -rf .venv .venv-avalanche .cache src/*.egg-info
+	@echo "Removed the environments and finished arms of unfinished runs"

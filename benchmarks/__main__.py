@@ -1,0 +1,298 @@
+"""`make bench`: the rivals in turn, the goals beside what was measured, and everything as JSON in `results/`.
+
+python benchmarks [--rounds N] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from textbook import classifier, compressor
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES
+
+from lr_core import compute, datasets, grid, records
+from lr_core.errors import LatentReplayError
+from lr_core.records import RunId
+
+HERE = Path(__file__).resolve().parent
+AVALANCHE = HERE.parent / ".venv-avalanche" / "bin" / "python"
+CORES = 2  # what readers have; more are left idle
+
+SECOND, FIRST, CASE = "second task with replay", "first task", "whole case"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A rival as it is started: so many processes of so many threads, all at work at the same time."""
+
+    name: str
+    file: str
+    arguments: tuple[str, ...]
+    processes: int = 1
+    threads: int = CORES
+    python: Path = Path(sys.executable)
+
+    @property
+    def label(self) -> str:
+        """Name and shape."""
+        several = f"{self.processes} processes of " if self.processes > 1 else ""
+        return f"{self.name}, {several}{self.threads} thread{'s' if self.threads > 1 else ''}"
+
+
+@dataclass
+class Measured:
+    """What the rounds of a program gave; rates are of all its processes together."""
+
+    experiment: str
+    program: str
+    processes: int
+    threads: int
+    rates: list[float] = field(default_factory=list)  # new images a second, or operations a second for the peak
+    seconds: list[float] = field(default_factory=list)
+    peak_bytes: int = 0  # of the largest process
+
+    @property
+    def rate(self) -> float:
+        """Median."""
+        return statistics.median(self.rates)
+
+
+def programs() -> dict[str, list[Program]]:
+    """Experiment -> its rivals, in the order in which they take turns."""
+    ours = "rival_lr_core.py"
+    found: dict[str, list[Program]] = {}
+    for experiment, phase in ((SECOND, "second"), (FIRST, "first"), (CASE, "case")):
+        found[experiment] = [Program("textbook", "rival_textbook.py", (phase,))]
+        if phase != "case" and AVALANCHE.exists():
+            found[experiment].append(Program("Avalanche", "rival_avalanche.py", (phase,), python=AVALANCHE))
+        if phase != "case":  # which takes minutes
+            found[experiment] += [
+                Program("lr_core", ours, (phase,)),
+                Program("lr_core", ours, (phase,), threads=1),
+            ]
+        found[experiment].append(Program("lr_core", ours, (phase,), processes=CORES, threads=1))
+    found["matrix product"] = [Program("peak", ours, ("peak",), threads=1)]
+    found["images"] = [
+        Program(f"{n:,} images", ours, ("second", "--images", str(n)), threads=1) for n in (3000, 6000, 12000, 24000)
+    ]
+    found["memory"] = [
+        Program(f"{share:.0%} of the images", ours, ("second", "--share", str(share)), threads=1)
+        for share in (0.01, 0.05, 0.25)
+    ]
+    return found
+
+
+@contextmanager
+def started(program: Program) -> Iterator[list[subprocess.Popen[str]]]:
+    """The program's processes, warmed up one after the other."""
+    phase, *options = program.arguments
+    command = [str(program.python), "-W", "ignore", str(HERE / program.file), phase, str(program.threads), *options]
+    environment = os.environ | {"OMP_NUM_THREADS": str(program.threads)}
+    with ExitStack() as stack:
+        processes = []
+        for _ in range(program.processes):
+            process = subprocess.Popen(
+                command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=1
+            )
+            stack.callback(process.kill)
+            processes.append(process)
+            _answer(process, program)
+        yield processes
+
+
+def _answer(process: subprocess.Popen[str], program: Program) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise LatentReplayError(f"benchmarks/{program.file} ended before its time; its message stands above")
+    return line
+
+
+def round_of(processes: list[subprocess.Popen[str]], program: Program, result: Measured) -> None:
+    """All processes at once; the slowest of them decides."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = [json.loads(_answer(process, program)) for process in processes]
+    seconds = max(answer["seconds"] for answer in answers)
+    result.rates.append(sum(answer["images"] for answer in answers) / seconds)
+    result.seconds.append(seconds)
+    result.peak_bytes = max(result.peak_bytes, *(answer["peak_bytes"] for answer in answers))
+
+
+def in_turn(experiment: str, rivals: list[Program], rounds: int) -> list[Measured]:
+    """A B C A B C ...: what disturbs the machine for a while disturbs them all."""
+    results = [Measured(experiment, rival.label, rival.processes, rival.threads) for rival in rivals]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(started(rival)) for rival in rivals]
+        for number in range(rounds):
+            print(f"{experiment}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+            for rival, running, result in zip(rivals, processes, results, strict=True):
+                round_of(running, rival, result)
+    return results
+
+
+def operations_an_image() -> float:
+    """Floating-point operations of one classifier update, for each image in it: counted on direct convolutions."""
+    network = classifier()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(BATCH, 1, 6, 6)).sum().backward()
+    return counter.get_total_flops() / BATCH
+
+
+def grid_overhead(runs: int = 3) -> list[float]:
+    """Seconds of a run through papermill and the grid that are not training, one for each smoke run."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(runs):
+            run = RunId("smoke", "digits", 1, seed)
+            outcome = grid.execute(run, Path(folder) / "runs", Path(folder) / "cache")
+            if outcome.error:
+                raise LatentReplayError(f"{run}: {outcome.error}")
+            arms = records.read(run.record(Path(folder) / "runs"))["arms"]
+            found.append(outcome.seconds - sum(arm["seconds"] for arm in arms))
+    return found
+
+
+def goals(measured: list[Measured], overhead: list[float], case_seconds: float | None) -> list[dict[str, object]]:
+    """Each goal, what it asks for, what was measured, and whether that is enough."""
+    rate = {(m.experiment, m.program): m.rate for m in measured}
+    workers, alone = f"lr_core, {CORES} processes of 1 thread", "lr_core, 1 thread"
+    found: list[dict[str, object]] = []
+
+    def goal(text: str, asked: float, value: float | None, unit: str = "x", *, at_most: bool = False) -> None:
+        met = None if value is None else (value <= asked if at_most else value >= asked)
+        found.append({"goal": text, "asked": asked, "measured": value, "unit": unit, "at_most": at_most, "met": met})
+
+    def against(experiment: str, rival: str) -> float | None:
+        label = f"{rival}, {CORES} threads"
+        return rate[experiment, workers] / rate[experiment, label] if (experiment, label) in rate else None
+
+    goal("second task with replay, against the textbook", 3, against(SECOND, "textbook"))
+    goal("second task with replay, against Avalanche", 5, against(SECOND, "Avalanche"))
+    goal("first task, against the textbook", 2, against(FIRST, "textbook"))
+    goal("whole case, against the textbook", 2.5, against(CASE, "textbook"))
+    per_image = operations_an_image() * 2  # an update on a new batch and one on the memory
+    peak = next(m.rate for m in measured if m.experiment == "matrix product")
+    goal("second-task update, of the matrix product's peak", 0.6, rate[SECOND, alone] * per_image / peak, "share")
+    images = [
+        (int(m.program.split()[0].replace(",", "")), statistics.median(m.seconds))
+        for m in measured
+        if m.experiment == "images"
+    ]
+    per = [seconds / n for n, seconds in images]
+    goal("time linear in images: largest deviation from the mean", 0.1,
+         max(abs(p / statistics.mean(per) - 1) for p in per), "share", at_most=True)  # fmt: skip
+    goal(f"{CORES} workers, against one", 1.8, rate[SECOND, workers] / rate[SECOND, alone])
+    memory = max(m.peak_bytes for m in measured if m.program.startswith("lr_core"))
+    goal("peak memory of a worker", 1.5e9, memory, "bytes", at_most=True)
+    share = statistics.median(overhead) / case_seconds if case_seconds else None
+    goal("papermill and grid, of a case of the paper", 0.03, share, "share", at_most=True)
+    return found
+
+
+def case_seconds() -> dict[str, float]:
+    """Data set -> mean seconds of a case in the paper's records, on whatever they were trained."""
+    taken: dict[str, list[float]] = {}
+    for record in records.read_all(grid.RUNS, "paper"):
+        taken.setdefault(record["run"]["dataset"], []).append(sum(arm["seconds"] for arm in record["arms"]))
+    return {name: statistics.mean(seconds) for name, seconds in taken.items()}
+
+
+def table(measured: list[Measured], reached: list[dict[str, object]]) -> str:
+    """For the terminal."""
+    lines = []
+    for experiment in dict.fromkeys(m.experiment for m in measured):
+        lines += ["", f"{experiment:<44}{'median':>12}{'lowest':>12}{'highest':>12}{'peak MB':>9}"]
+        for m in (m for m in measured if m.experiment == experiment):
+            scale, unit = (1e9, " GFLOP/s") if experiment == "matrix product" else (1, " images/s")
+            low, mid, high = (f"{v / scale:,.0f}" for v in (min(m.rates), m.rate, max(m.rates)))
+            lines.append(f"  {m.program:<42}{mid:>12}{low:>12}{high:>12}{m.peak_bytes / 1e6:>9,.0f}{unit}")
+    lines += ["", f"{'goal':<62}{'asked':>10}{'measured':>10}"]
+    for g in reached:
+        lines.append(f"  {g['goal']:<60}{_value(g, 'asked'):>10}{_value(g, 'measured'):>10}  {_verdict(g)}")
+    return "\n".join(lines)
+
+
+def _verdict(goal: dict[str, object]) -> str:
+    return {True: "met", False: "missed", None: "not measured"}[goal["met"]]  # type: ignore[index]
+
+
+def _value(goal: dict[str, object], name: str) -> str:
+    value = goal[name]
+    if value is None:
+        return "-"
+    assert isinstance(value, (int, float))
+    sign = "" if name == "measured" else ("<= " if goal["at_most"] else ">= ")
+    text = {"x": f"{value:.2f}x", "share": f"{value:.1%}", "bytes": f"{value / 1e9:.2f} GB"}[str(goal["unit"])]
+    return sign + text
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path)
+    asked = parser.parse_args()
+    host = compute.resolve("auto", 1).describe()
+    name = re.sub(r"[^a-z0-9]+", "-", f"{host['device']}-{host['processor']}".lower()).strip("-")
+    output = asked.output or HERE / "results" / f"{name}.json"
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"The machine is not idle (load {load:.1f}): ratios are blurred, times are too long", file=sys.stderr)
+    if not AVALANCHE.exists():
+        print("Avalanche is left out: it could not be installed", file=sys.stderr)
+    try:
+        datasets.load(DATASET)
+        began = time.perf_counter()
+        measured = [m for title, rivals in programs().items() for m in in_turn(title, rivals, asked.rounds)]
+        overhead = grid_overhead()
+    except LatentReplayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    cases = case_seconds()
+    reached = goals(measured, overhead, min(cases.values(), default=None))
+    print(table(measured, reached))
+    first_task = nn.Sequential(compressor(), classifier())
+    result = {
+        "schema": 1,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": host | {"cores": CORES, "load_before": load},
+        "versions": {"torch": torch.__version__},
+        "workload": {
+            "dataset": DATASET, "updates": UPDATES, "batch": BATCH, "memory_share": MEMORY_SHARE,
+            "parameters": sum(p.numel() for p in first_task.parameters()),
+            "operations_an_image": operations_an_image(),
+        },
+        "rounds": asked.rounds,
+        "seconds": round(time.perf_counter() - began),
+        "measured": [asdict(m) for m in measured],
+        "grid_overhead_seconds": overhead,
+        "case_seconds": cases,
+        "goals": reached,
+    }  # fmt: skip
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"\nWrote {output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""`lr_core` itself as a program: `python rival_lr_core.py {first,second,case,peak} THREADS [--images N] [--share S]`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+import torch
+from torch import nn
+from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES, serve, tasks
+
+from lr_core import config, datasets, memory, models
+from lr_core.compute import Compute, resolve
+from lr_core.protocol import Run, encode, freeze
+from lr_core.training import train
+
+IMAGES_PER_CLASS = 500  # of the whole case: its five arms, each with
+EPOCHS = 10
+SIDE = 2048  # of the matrices whose product gives the peak
+
+
+def updates(phase: str, compute: Compute, images: int, share: float) -> None:
+    """Rounds of one epoch over `images` new images."""
+    settings = replace(config.Settings(), max_epochs=1)
+    (old, old_labels), (new, new_labels) = tasks()
+    new, new_labels = (part.to(compute.device) for part in (new[:images], new_labels[:images]))
+    compressor, classifier = (compute.place(network) for network in models.build(0))
+    network, kept = nn.Sequential(compressor, classifier), None
+    if phase == "second":
+        freeze(compressor)
+        new, old = (encode(compressor, part.to(compute.device), compute) for part in (new, old))
+        kept = memory.choose(old, old_labels.to(compute.device), share, config.generator(0, "memory"))
+        network = classifier
+    generator = config.generator(0, "batches")
+
+    def epoch() -> int:
+        train(network, new, new_labels, settings=settings, compute=compute, generator=generator, memory=kept)
+        compute.synchronize()
+        return images
+
+    serve(epoch)
+
+
+def whole_case(compute: Compute) -> None:
+    """Rounds of one case: five arms, measured under three evaluation modes after every epoch."""
+    dataset = datasets.load(DATASET)
+    settings = replace(config.Settings(), max_epochs=EPOCHS, images_per_class=IMAGES_PER_CLASS)
+
+    def case() -> int:
+        tasks = Run(dataset, config.case(1), 0, settings, compute=compute).result()["tasks"]
+        return EPOCHS * (tasks["first"]["train_images"] + 4 * tasks["second"]["train_images"])
+
+    serve(case)
+
+
+def peak(compute: Compute) -> None:
+    """Rounds of matrix products in the precision of training; their work is counted in floating-point operations."""
+    dtype = torch.bfloat16 if compute.precision == "bf16" else torch.float32
+    a, b = (torch.rand(SIDE, SIDE, device=compute.device).to(dtype) for _ in range(2))
+
+    def products() -> int:
+        for _ in range(5):
+            a @ b
+        compute.synchronize()
+        return 5 * 2 * SIDE**3
+
+    serve(products)
+
+
+def main() -> None:
+    """Work until standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("phase", choices=("first", "second", "case", "peak"))
+    parser.add_argument("threads", type=int)
+    parser.add_argument("--images", type=int, default=UPDATES * BATCH)
+    parser.add_argument("--share", type=float, default=MEMORY_SHARE)
+    asked = parser.parse_args()
+    compute = resolve("auto", asked.threads)
+    if asked.phase == "peak":
+        peak(compute)
+    elif asked.phase == "case":
+        whole_case(compute)
+    else:
+        updates(asked.phase, compute, asked.images, asked.share)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The benchmark's rivals do the same work, and its goals are computed from what was measured."""
+
+import io
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from sets import present
+
+from lr_core import models
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def importable():
+    sys.path.insert(0, str(BENCHMARKS))
+    yield
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return runpy.run_path(str(BENCHMARKS / "__main__.py"), run_name="bench")
+
+
+def test_the_textbook_has_the_same_networks():
+    import textbook
+
+    for plain, ours in zip((textbook.compressor(), textbook.classifier()), models.build(0), strict=True):
+        plain.load_state_dict(ours.state_dict())
+        shape = (4, 1, 28, 28) if isinstance(ours, models.Compressor) else (4, 1, 6, 6)
+        inputs = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(plain.eval()(inputs), ours.eval()(inputs), rtol=0, atol=1e-4)
+
+
+def test_a_program_warms_up_then_answers_every_line(monkeypatch, capsys):
+    import workload
+
+    calls = []
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n\n"))
+    workload.serve(lambda: calls.append(1) or 7)
+    ready, *answers = capsys.readouterr().out.splitlines()
+    assert ready == "ready"
+    assert len(calls) == 3
+    for answer in map(json.loads, answers):
+        assert answer["images"] == 7
+        assert 0 <= answer["seconds"] < 1
+        assert answer["peak_bytes"] > 10e6
+
+
+# An image of a first 3x3 layer and five further ones at 6 x 6, and the dense part, by two operations a product: once
+# forward, once for the gradients of the weights, once for those of what goes in.
+PRODUCTS = 36 * 9 * (50 + 5 * 50 * 50) + 1800 * 16 + 16 * 10
+
+
+def test_operations_are_counted_on_direct_convolutions(bench):
+    assert bench["operations_an_image"]() == pytest.approx(2 * (3 * PRODUCTS - 36 * 9 * 50), rel=1e-3)
+
+
+def measured(bench, experiment, program, rate, seconds=1.0, peak=1e9):
+    return bench["Measured"](experiment, program, 1, 1, [rate * 0.9, rate, rate * 1.2], [seconds] * 3, int(peak))
+
+
+@pytest.fixture
+def everything(bench):
+    operations = bench["operations_an_image"]()
+    found = [measured(bench, "matrix product", "peak, 1 thread", 1000 * operations)]
+    for experiment, ours, textbook in (
+        (bench["SECOND"], 300, 100), (bench["FIRST"], 190, 100), (bench["CASE"], 250, 100),
+    ):  # fmt: skip
+        found += [
+            measured(bench, experiment, "lr_core, 2 processes of 1 thread", ours),
+            measured(bench, experiment, "lr_core, 1 thread", ours / 2),
+            measured(bench, experiment, "textbook, 2 threads", textbook),
+        ]
+    found += [measured(bench, "images", f"{n:,} images, 1 thread", 1, s) for n, s in ((1000, 1.0), (2000, 2.4))]
+    return found
+
+
+def test_goals(bench, everything):
+    facts = [(g["measured"], g["met"]) for g in bench["goals"](everything, [2.0, 4.0, 3.0], 60.0)]
+    expected = [
+        (3.0, True),  # second task, 300 : 100
+        (None, None),  # no Avalanche
+        (1.9, False),
+        (2.5, True),
+        (2 * 150 / 1000, False),  # two updates for each new image
+        (0.2 / 2.2, True),  # 1.0 and 1.2 ms an image
+        (2.0, True),
+        (1e9, True),
+        (3.0 / 60, False),
+    ]
+    assert [met for _, met in facts] == [met for _, met in expected]
+    assert [value for value, _ in facts] == [value and pytest.approx(value) for value, _ in expected]
+
+
+def test_every_goal_has_its_line_and_its_verdict(bench, everything):
+    goals = bench["goals"](everything, [2.0], None)
+    lines = bench["table"](everything, goals).splitlines()
+    for goal, verdict in zip(goals, ["met", "not measured", "missed", "met"], strict=False):
+        (line,) = [line for line in lines if goal["goal"] in line]
+        assert line.endswith(verdict)
+
+
+@present("fashion-mnist")
+@pytest.mark.parametrize("rival", ["textbook", "lr_core"])
+def test_rivals_do_a_real_round(bench, rival):
+    program = bench["Program"](rival, f"rival_{rival}.py", ("second",), threads=1)
+    result = bench["Measured"]("", "", 1, 1)
+    with bench["started"](program) as processes:
+        bench["round_of"](processes, program, result)
+    assert result.rate * result.seconds[0] == pytest.approx(4000)  # four updates of 1,000 new images
+    assert [process.wait() for process in processes] == [-9]
+
+
+def test_a_rival_that_ends_early_is_an_error(bench):
+    program = bench["Program"]("?", "rival_lr_core.py", ("no-such-phase",), threads=1)
+    with pytest.raises(Exception, match=r"rival_lr_core\.py ended before its time"), bench["started"](program):
+        pass
