@@ -65,3 +65,16 @@ def test_both_tasks_share_their_axes(record, digits):
 )
 def test_arms_have_names(arm, name):
     assert figures.arm_name(arm) == name
+
+
+def test_rates_show_every_program_once_and_every_round():
+    measured = [
+        {"experiment": "second", "program": "ours", "rates": [10.0, 30.0, 20.0]},
+        {"experiment": "second", "program": "theirs", "rates": [5.0]},
+        {"experiment": "first", "program": "ours", "rates": [40.0]},
+    ]
+    first, second = figures.rates(measured, ["first", "second"]).axes
+    assert [bar.get_width() for bar in first.patches] == [40]
+    assert [bar.get_width() for bar in second.patches] == [20, 5]  # medians
+    assert [line.get_xdata().tolist() for line in second.lines] == [[10, 30, 20], [5]]
+    assert [label.get_text() for label in second.get_yticklabels()] == ["ours", "theirs"]

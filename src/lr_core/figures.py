@@ -318,6 +318,33 @@ def budget(
     return figure
 
 
+@_styled
+def rates(measured: Sequence[Mapping], experiments: Sequence[str]) -> Figure:
+    """New images a second of the benchmark's programs, an axis for each experiment: median, and every round as a dot.
+
+    Parameters
+    ----------
+    measured : of `make bench`: experiment, program, rates (one a round)
+    experiments : those to show, in this order
+    """
+    shown = [[m for m in measured if m["experiment"] == experiment] for experiment in experiments]
+    figure = _figure(WIDTH, 0.55 * len(experiments) + 0.17 * sum(map(len, shown)))
+    axes = figure.subplots(len(experiments), 1, squeeze=False, height_ratios=[len(group) for group in shown])[:, 0]
+    for axis, experiment, group in zip(axes, experiments, shown, strict=True):
+        colours = [TASK_COLOURS["first" if m["program"].startswith("lr_core") else "second"] for m in group]
+        medians = [float(np.median(m["rates"])) for m in group]
+        axis.barh(range(len(group)), medians, color=colours, alpha=0.55, height=0.7)
+        for place, m in enumerate(group):
+            axis.plot(m["rates"], [place] * len(m["rates"]), "|", color="black", markersize=5, markeredgewidth=0.7)
+        axis.set_yticks(range(len(group)), [m["program"] for m in group])
+        axis.invert_yaxis()
+        axis.grid(visible=False, axis="y")
+        axis.set_title(experiment)
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes[-1].set_xlabel("new images a second")
+    return figure
+
+
 def arm_name(arm: Mapping) -> str:
     """An arm in words, as in titles and tables."""
     if arm["arm"] == "replay":

@@ -1,0 +1,94 @@
+"""What `index.qmd` shows of speed: the measurements of `make bench`, machine by machine, and the time of the runs."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+from IPython.display import SVG, Markdown
+from paper import NOT_RUN, count, hours, ours, simple
+
+from lr_core import datasets, figures
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+NOT_MEASURED = "not measured"
+RIVALS = ("second task with replay", "first task", "whole case")
+
+measured = [json.loads(file.read_text()) for file in sorted(RESULTS.glob("*.json"))]
+
+
+def machine(result: dict) -> str:
+    """The device of a measurement, in words."""
+    host = result["host"]
+    return f"{host['processor']}, {host['cores']} cores, {host['precision']}"
+
+
+def machines() -> str:
+    """All of them."""
+    return "; ".join(machine(result) for result in measured) or NOT_MEASURED
+
+
+def rounds() -> str:
+    """How often each rival was measured."""
+    return " and ".join(sorted({count(result["rounds"]) for result in measured})) or NOT_MEASURED
+
+
+def rates() -> SVG | Markdown:
+    """New images a second of every rival, on the first machine measured."""
+    if not measured:
+        return Markdown(f"*{NOT_MEASURED}*")
+    return SVG(figures.svg(figures.rates(measured[0]["measured"], RIVALS)))
+
+
+def goals() -> Markdown:
+    """What was aimed at, and what each machine reached."""
+    rows = []
+    for place, first in enumerate(measured[0]["goals"] if measured else []):
+        reached = [result["goals"][place] for result in measured]
+        sign = "at most" if first["at_most"] else "at least"
+        cells = [f"{_quantity(goal, 'measured')}, {_verdict(goal)}" for goal in reached]
+        rows.append((first["goal"], f"{sign} {_quantity(first, 'asked')}", *cells))
+    columns = ("Goal", "Asked", *(machine(result) for result in measured))
+    return simple(columns, rows or [(NOT_MEASURED, "")])
+
+
+def _verdict(goal: dict) -> str:
+    return {True: "met", False: "<strong>missed</strong>", None: ""}[goal["met"]]
+
+
+def _quantity(goal: dict, name: str) -> str:
+    value = goal[name]
+    if value is None:
+        return NOT_MEASURED
+    return {"x": f"{value:.2f} times", "share": f"{100 * value:.1f} %", "bytes": f"{value / 1e9:.2f} GB"}[goal["unit"]]
+
+
+def growth() -> Markdown:
+    """Time and memory of the second task against the number of images and the size of the memory."""
+    rows = [
+        (kind, m["program"].removesuffix(", 1 thread"), f"{statistics.median(m['seconds']):.2f}",
+         f"{statistics.median(m['rates']):,.0f}", f"{m['peak_bytes'] / 1e6:,.0f}")
+        for kind, m in _growing()
+    ]  # fmt: skip
+    return simple(("What grows", "", "Seconds an epoch", "New images a second", "Peak MB"), rows or [(NOT_MEASURED, *4 * [""])],
+                  numeric=(2, 3, 4))  # fmt: skip
+
+
+def _growing() -> Iterator[tuple[str, dict]]:
+    for experiment, kind in (("images", "new images"), ("memory", "memory")):
+        for place, m in enumerate(
+            m for m in (measured[0]["measured"] if measured else []) if m["experiment"] == experiment
+        ):
+            yield ("" if place else kind), m
+
+
+def case_times() -> str:
+    """Training time of a case, by data set, as the records have it."""
+    parts = []
+    for name in ours.datasets:
+        taken = [sum(arm["seconds"] for arm in record["arms"]) for record in ours.of(name)]
+        told = f"{hours(min(taken))} to {hours(max(taken))}" if taken else NOT_RUN
+        parts.append(f"{datasets.describe(name).title} {told}")
+    return ", ".join(parts)
