@@ -126,11 +126,15 @@ lock: export PINS := $(PINS)
 HTML := report/_output/index.html
 PDF := report/_output/latent-replay.pdf
 CSV := report/_output/results.csv
+PAGES := report/_output/notebooks/index.html
 SOURCES := $(wildcard report/figures/*.svg report/*.qmd report/*.py report/*.bib report/_quarto.yml data/*.csv data/*.toml \
   benchmarks/results/*.json src/lr_core/*.py) \
-  $(shell find report/render report/theme report/figures -type f ! -path '*/__pycache__/*' 2>/dev/null)
+  $(shell find report/render report/theme report/figures report/explorer -type f ! -path '*/__pycache__/*' 2>/dev/null)
 # The folders as well as the records in them: a record that was removed leaves no other trace.
 RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
+NOTEBOOKS := $(wildcard report/runs/*/*.ipynb)
+# Changes with every commit, of which source.zip is the last.
+COMMITS := $(wildcard $(shell git rev-parse --git-path logs/HEAD 2>/dev/null))
 
 QUARTO := $(shell command -v quarto 2>/dev/null)
 
@@ -144,14 +148,21 @@ ENGINE := report/render, no quarto being on PATH
 render = $(PY) report/render report/index.qmd --output-dir report/_output$(if $1,/$1) >/dev/null
 endif
 
+# $(call pages[,folder below _output]): the executed notebooks beside the paper, and source.zip.
+pages = $(PY) report/notebooks.py --output-dir report/_output$(if $1,/$1) >/dev/null
+
 # $(call name,<html>,<pdf>)
 name = printf '%s\n' "The paper:" "  $1" "  $2"
 
-report: $(HTML) $(PDF) $(CSV)
+report: $(HTML) $(PDF) $(CSV) $(PAGES)
 	@$(call name,$(HTML),$(PDF))
 
 $(CSV): $(SOURCES) $(RECORDS) $(READY) | $(CHECK)
 	@$(PY) -m lr_core results $@ >/dev/null
+
+# After the paper: Quarto may clear its output folder first.
+$(PAGES): $(HTML) $(NOTEBOOKS) $(COMMITS)
+	@$(call pages)
 
 $(HTML) $(PDF) &: $(SOURCES) $(RECORDS) $(READY) | $(CHECK)
 	@echo "Rendering the paper with $(ENGINE)"
@@ -176,8 +187,8 @@ quick: $(READY) | $(CHECK)
 	@echo "Training the quick profile: a reduced grid on real images"
 	@$(PY) -m lr_core grid --profile quick --skip-missing; status=$$?; [ $$status -le 1 ] || exit $$status; \
 	  echo "Rendering it with $(ENGINE)"; LR_PROFILE=quick; export LR_PROFILE; \
-	  { $(call render,quick); } && $(call name,report/_output/quick/index.html,report/_output/quick/latent-replay.pdf) \
-	  && exit $$status
+	  { $(call render,quick); } && $(call pages,quick) \
+	  && $(call name,report/_output/quick/index.html,report/_output/quick/latent-replay.pdf) && exit $$status
 
 reproduce: $(READY) | $(CHECK)
 	@echo "Training what is due of the paper profile; stop it at any time, the same command goes on"
@@ -198,6 +209,7 @@ bench: $(READY) | $(CHECK)
 	    > .venv-avalanche/lib/$$($(PY) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')/site-packages/project.pth && \
 	  .venv-avalanche/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r benchmarks/requirements.txt && \
 	  touch .venv-avalanche/.ready; } || { echo "Avalanche cannot be had; it is left out" >&2; rm -rf .venv-avalanche; }
+	@$(PY) -m lr_core data fashion-mnist >/dev/null
 	@$(PY) benchmarks
 
 # JupyterLab refuses to run as root, which is who one is in a container, unless told that it may.
