@@ -7,8 +7,11 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-from IPython.display import SVG, Markdown
-from paper import NOT_RUN, count, hours, ours, simple
+import pandas as pd
+from drawings import drawn
+from IPython.display import Markdown
+from paper import NOT_RUN, count, hours, ours
+from tables import simple
 
 from lr_core import datasets, figures
 
@@ -35,11 +38,24 @@ def rounds() -> str:
     return " and ".join(sorted({count(result["rounds"]) for result in measured})) or NOT_MEASURED
 
 
-def rates() -> SVG | Markdown:
+def rates() -> Markdown:
     """New images a second of every rival, on the first machine measured."""
     if not measured:
         return Markdown(f"*{NOT_MEASURED}*")
-    return SVG(figures.svg(figures.rates(measured[0]["measured"], RIVALS)))
+    result = measured[0]
+    rows = [
+        (m["experiment"], m["program"], place, round(rate, 1))
+        for m in result["measured"]
+        if m["experiment"] in RIVALS
+        for place, rate in enumerate(m["rates"], 1)
+    ]
+    data = pd.DataFrame(rows, columns=["experiment", "program", "round", "images_per_second"])
+    medians = data.groupby(["experiment", "program"], sort=False).images_per_second.median()
+    alt = f"New images a second on {machine(result)}. " + "; ".join(
+        f"{experiment}, {program}: {rate:,.0f}" for (experiment, program), rate in medians.items()
+    )
+    drawing = figures.rates(result["measured"], RIVALS)
+    return drawn("speed", drawing, alt, data, f"`make bench` ({hours(result['seconds'])}) and `make report`")
 
 
 def goals() -> Markdown:
@@ -72,7 +88,7 @@ def growth() -> Markdown:
          f"{statistics.median(m['rates']):,.0f}", f"{m['peak_bytes'] / 1e6:,.0f}")
         for kind, m in _growing()
     ]  # fmt: skip
-    return simple(("What grows", "", "Seconds an epoch", "New images a second", "Peak MB"), rows or [(NOT_MEASURED, *4 * [""])],
+    return simple(("What grows", "Size", "Seconds an epoch", "New images a second", "Peak MB"), rows or [(NOT_MEASURED, *4 * [""])],
                   numeric=(2, 3, 4))  # fmt: skip
 
 

@@ -1,9 +1,14 @@
-"""What the tests share: one thread, the digits, and one small run of the protocol, watched from outside."""
+"""What the tests share: one thread, the digits, one small run of the protocol, the rendered paper and a browser."""
 
 import copy
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import browser
 import pytest
 import torch
 
@@ -111,3 +116,38 @@ def run_id():
 def record(watched, run_id):
     """The record of the watched run. Shared: a test that alters it takes a deep copy."""
     return records.make(run_id, TINY, watched.result)
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory):
+    """A folder with the paper of the committed records and all that `make report` puts beside it."""
+    folder = tmp_path_factory.mktemp("rendered")
+    environment = {name: value for name, value in os.environ.items() if name not in ("LR_PROFILE", "LR_RUNS")}
+    for command in (
+        ["report/render", "--output-dir", folder],
+        ["report/notebooks.py", "--output-dir", folder],
+        ["-m", "lr_core", "results", folder / "results.csv"],
+    ):
+        subprocess.run(
+            [sys.executable, *command],
+            cwd=Path(__file__).parents[1],
+            env=environment,
+            check=True,
+            timeout=300,
+            stdout=subprocess.DEVNULL,
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The system's Chromium, headless; the tests of pages are skipped where there is none."""
+    path = browser.executable()
+    if path is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        yield launched
+        launched.close()

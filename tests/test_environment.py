@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = ("lab", "report", "test")
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "nbconvert-core": "nbconvert"}
 CONDA_ALONE = {
     "python",
     "pip",
@@ -180,6 +180,7 @@ def checkout(tmp_path: Path) -> Path:
         "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> log;;
         "-m pip "*) [ ! -e no-network ] && echo pip >> log;;
         "report/render "*) mkdir -p "$4" && touch "$4/index.html" "$4/latent-replay.pdf" && echo "render $LR_PROFILE" >> log;;
+        "report/notebooks.py "*) mkdir -p "$3/notebooks" && touch "$3/notebooks/index.html" && echo "pages $LR_PROFILE" >> log;;
         "-m lr_core "*) echo "$*" >> log;;
         --version|-c*) echo "Python 3.11.2";;
         *) echo "unexpected: $*" >&2; exit 9;;
@@ -337,6 +338,29 @@ def test_report_is_rendered_once_for_both_files_and_again_when_a_source_changes(
     assert rendered() == 0
 
 
+def test_pages_of_notebooks_are_made_after_the_paper_and_again_when_a_notebook_or_the_commit_changes(checkout: Path):
+    fakes = with_fakes(checkout)
+    notebook, commits = checkout / "report/runs/paper/a.ipynb", checkout / ".git/logs/HEAD"
+    for path in (notebook, commits):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    script(checkout / "bin/git", "echo .git/logs/HEAD")
+
+    def made() -> list[str]:
+        assert make(checkout, "report", **fakes).returncode == 0
+        return [line for line in log(checkout) if line in ("render ", "pages ")]
+
+    assert made() == ["render ", "pages "]
+    assert made() == []
+    for path in (notebook, commits):
+        now = path.stat().st_mtime
+        os.utime(path, (now + 1000, now + 1000))
+        assert made() == ["pages "], path
+        os.utime(path, (now, now))
+    commits.unlink()  # no commits yet, or no repository
+    assert made() == []
+
+
 @pytest.mark.parametrize(("grid", "status", "renders"), [(0, 0, True), (1, 2, True), (2, 2, False), (130, 2, False)])
 def test_quick_renders_what_did_run(checkout: Path, grid: int, status: int, renders: bool):
     fakes = with_fakes(checkout)
@@ -346,7 +370,7 @@ def test_quick_renders_what_did_run(checkout: Path, grid: int, status: int, rend
     log(checkout)
     made = make(checkout, "quick", **fakes)
     assert made.returncode == status
-    assert (log(checkout) == ["render quick"]) == renders
+    assert (log(checkout) == ["render quick", "pages quick"]) == renders
     assert ("  report/_output/quick/latent-replay.pdf" in made.stdout) == renders
 
 
@@ -358,6 +382,7 @@ def test_reproduce_trains_then_renders(checkout: Path):
         "-m lr_core grid --profile paper",
         "render ",
         "-m lr_core results report/_output/results.csv",
+        "pages ",
     ]
 
 
@@ -391,18 +416,50 @@ def test_citation_has_what_the_format_requires():
     assert (ROOT / "LICENSE").read_text().startswith("MIT License\n\nCopyright (c) 2026 ")
 
 
-@pytest.mark.parametrize(
-    ("failing", "status"), [("none", 0), ("test", 1), ("report", 1)], ids=["both pass", "test fails", "report fails"]
-)
-def test_ci_runs_both_commands_and_fails_if_either_does(tmp_path: Path, failing: str, status: int):
+@pytest.fixture
+def ci(tmp_path: Path):
+    """Runs .ci/run beside a folder of data, with the programs that it needs and the fakes that are given."""
     (tmp_path / "shared/data").mkdir(parents=True)
     run = tmp_path / "checkout/.ci/run"
     run.parent.mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", run)
+
+    def runs(**fakes: str) -> subprocess.CompletedProcess[str]:
+        for name, text in fakes.items():
+            script(tmp_path / "bin" / name.replace("_", "-"), text)
+        for name in ("bash", "dirname", "getconf", "touch"):
+            (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
+        environment = clean_environment(PATH=str(tmp_path / "bin"), LOG=str(tmp_path / "log"))
+        return subprocess.run([run], env=environment, capture_output=True, text=True, timeout=60)
+
     assert run.stat().st_mode & stat.S_IXUSR
-    fake = f'echo "$* $LR_DATA_PATH" >> "{tmp_path}/log"; [ "$1" != {failing} ]'
-    path = f"{script(tmp_path / 'bin/make', fake).parent}:{os.environ['PATH']}"
-    ran = subprocess.run([run], env=clean_environment(PATH=path), capture_output=True, text=True, timeout=60)
-    assert (tmp_path / "log").read_text().splitlines() == [f"{t} {tmp_path}/shared/data" for t in ("test", "report")]
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("failing", "status"), [("none", 0), ("test", 1), ("report", 1)], ids=["both pass", "test fails", "report fails"]
+)
+def test_ci_runs_both_commands_and_fails_if_either_does(ci, tmp_path: Path, failing: str, status: int):
+    ran = ci(make=f'echo "$* $LR_DATA_PATH" >> "$LOG"; [ "$1" != {failing} ]', chromium="")
+    assert log(tmp_path) == [f"{target} {tmp_path}/shared/data" for target in ("test", "report")]
     assert ran.returncode == status
     assert (f"make {failing}: FAILED" in ran.stdout) == (status != 0)
+    assert "Chromium" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("user", "apt", "calls", "says"),
+    [
+        ("0", "", 1, ["installing Chromium"]),
+        ("0", '[ "$1" = update ] && touch "$LOG.updated"; [ -e "$LOG.updated" ]', 3, ["installing Chromium"]),
+        ("0", "exit 100", 2, ["installing Chromium", "Chromium cannot be had"]),
+        ("1000", "", 0, []),
+    ],
+    ids=["root", "root, package lists missing", "root, no network", "somebody else"],
+)
+def test_ci_installs_chromium_where_it_can_and_goes_on_where_it_cannot(ci, tmp_path, user, apt, calls, says):
+    ran = ci(make="", id=f"echo {user}", apt_get=f'echo "$*" >> "$LOG"\n{apt}')
+    assert ran.returncode == 0
+    assert len(log(tmp_path)) == calls
+    told = [line for line in ran.stdout.splitlines() if "Chromium" in line]
+    assert [re.split(" for|:", line)[0] for line in told] == says

@@ -1,19 +1,31 @@
 """Figures: the same bytes every time, in a font that has the characters, and nothing left behind in matplotlib."""
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 from matplotlib import font_manager
 
 from lr_core import datasets, figures
 
+DIFFERENCES = pd.DataFrame(
+    [
+        ("replay", measure, mode, d)
+        for measure in ("test", "original_test")
+        for mode in ("running", "mixed")
+        for d in (0.01, -0.2)
+    ],
+    columns=["arm", "measure", "evaluation", "difference"],
+)
 DRAWINGS = {
     "samples": lambda record, digits: figures.samples(digits),
     "glyph_rows": lambda record, digits: figures.glyph_rows(digits),
-    "pca_images": lambda record, digits: figures.pca_images(digits),
+    "pca_images": lambda record, digits: figures.pca_images(*figures.pca_points(digits)),
     "forgetting_curves": lambda record, digits: figures.forgetting_curves(record),
     "forgetting_grid": lambda record, digits: figures.forgetting_grid([record, record]),
     "latents": lambda record, digits: figures.latents(record, digits.class_names),
     "latents_grid": lambda record, digits: figures.latents_grid([record, record], digits.class_names),
+    "agreement": lambda record, digits: figures.agreement(DIFFERENCES),
+    "forgotten": lambda record, digits: figures.forgotten([("case 1", [(digits.images[0].numpy(), "0→1")])]),
     "budget": lambda record, digits: figures.budget([record], ("running", "mixed"), {(1, 0.05): 0.9}),
 }
 
@@ -78,3 +90,10 @@ def test_rates_show_every_program_once_and_every_round():
     assert [bar.get_width() for bar in second.patches] == [20, 5]  # medians
     assert [line.get_xdata().tolist() for line in second.lines] == [[10, 30, 20], [5]]
     assert [label.get_text() for label in second.get_yticklabels()] == ["ours", "theirs"]
+
+
+def test_agreement_counts_what_is_near():
+    left, right = figures.agreement(DIFFERENCES, near=0.02).axes
+    assert [text.get_text() for text in left.texts] == ["50%", "50%"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["replay, testing", "replay, old classes"]
+    assert [text.get_text() for text in figures.agreement(DIFFERENCES, near=0.3).axes[0].texts] == ["100%", "100%"]

@@ -1,8 +1,14 @@
-"""The numbers of the report: the right published value beside the right one of ours, and words where there is none."""
+"""The numbers of the report: the right published value beside the right one of ours, where ours comes from, and words
+where there is none."""
 
-import importlib.util
+import importlib
+import json
+import re
+import sys
 from pathlib import Path
+from urllib.request import urlopen
 
+import pandas as pd
 import pytest
 
 from lr_core import datasets, records
@@ -11,11 +17,40 @@ REPORT = Path(__file__).resolve().parents[1] / "report"
 
 
 @pytest.fixture(scope="module")
-def paper():
-    spec = importlib.util.spec_from_file_location("paper", REPORT / "paper.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def module():
+    sys.path.insert(0, str(REPORT))
+    yield importlib.import_module
+    sys.path.remove(str(REPORT))
+
+
+@pytest.fixture(scope="module")
+def paper(module):
+    return module("paper")
+
+
+@pytest.fixture(scope="module")
+def tables(module):
+    return module("tables")
+
+
+@pytest.fixture(scope="module")
+def drawings(module):
+    return module("drawings")
+
+
+@pytest.fixture
+def one_run(paper, record, monkeypatch):
+    """The paper as if the one small run were all there is."""
+    monkeypatch.setitem(paper.ours.__dict__, "records", [record])
+    monkeypatch.setitem(paper.literal.__dict__, "records", [])
+    monkeypatch.setattr(paper.ours, "settings", records_settings(record))
+    return record
+
+
+def records_settings(record):
+    from lr_core.config import Settings
+
+    return Settings.from_dict(record["settings"])
 
 
 @pytest.mark.parametrize(
@@ -45,11 +80,18 @@ def test_every_published_row_is_complete(paper):
 
 
 @pytest.mark.parametrize(
-    ("difference", "css"),
-    [(0, "diff-0"), (-0.0049, "diff-0"), (0.005, "diff-1"), (-0.03, "diff-2"), (0.149, "diff-3"), (-0.9, "diff-4")],
+    ("difference", "shade"),
+    [(0, 0), (-0.0049, 0), (0.005, 1), (-0.03, 2), (0.149, 3), (-0.9, 4)],
 )
-def test_a_difference_is_shaded_by_its_size(paper, difference, css):
-    assert paper.shade(difference) == css
+def test_a_difference_is_shaded_by_its_size(tables, difference, shade):
+    assert tables.shade(difference) == shade
+
+
+def test_a_shade_can_be_told_without_colour(tables):
+    assert len(set(tables.FILLINGS)) == len(tables.STEPS) + 1
+    spans = re.findall(r"\[([^\]]*)\]\{\.diff-(\d)\}", tables.legend().data)
+    assert [int(shade) for _, shade in spans] == [0, 1, 2, 3, 4]
+    assert all(text.endswith(mark) for (text, _), mark in zip(spans, tables.FILLINGS, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -105,3 +147,84 @@ def test_what_has_not_been_run_is_said_data_set_by_data_set(paper, record, monke
     assert paper.run_state(runs) == "Digits: case 1 (3 not run)"
     monkeypatch.setitem(runs.__dict__, "records", [])
     assert paper.run_state(runs) == f"{datasets.describe('digits').title}: not run"
+
+
+# -- where a number comes from ----------------------------------------------------------------------------------------
+
+
+def test_a_value_remembers_what_it_was_computed_from(paper):
+    a, b = paper.Value(0.25, ["x/y/0"]), paper.Value(0.75, ["x/y/1"])
+    assert (a - b, (a - b).sources) == (-0.5, {"x/y/0", "x/y/1"})
+    assert (abs(a - 1), abs(a - 1).sources) == (0.75, {"x/y/0"})
+    assert (paper.mean([a, None, b]), paper.mean([a, None, b]).sources) == (0.5, {"x/y/0", "x/y/1"})
+    assert paper.mean([None]) is None
+
+
+def test_a_number_in_a_sentence_names_its_arms(paper, one_run):
+    value = paper.mean(paper.values("replay", "test", "running", 0.05))
+    assert value == one_run["arms"][1]["accuracy"]["running"]["test"]
+    assert str(paper.percent(value)) == f'[{100 * value:.1f} %]{{.from tabindex="0" from="0.1"}}'
+    average = paper.mean(paper.values("replay", "test", "running", s) for s in ()) or paper.forgetting(
+        "replay", "mixed", 0.25
+    )
+    assert paper.number(average).html.startswith(
+        '<a class="from" href="notebooks/smoke/digits-case1-seed0.html" data-from="0.0 0.2">'
+    )
+
+
+def test_what_a_number_refers_to_is_told_on_the_page(paper, one_run):
+    text = paper.provenance().data
+    (data,) = re.findall(r'id="provenance">(.*?)</script>', text)
+    (run,) = json.loads(data)["runs"]
+    assert run["title"] == "Digits, case 1, seed 0"
+    assert run["page"] == "notebooks/smoke/digits-case1-seed0.html"
+    for told, arm in zip(run["arms"], one_run["arms"], strict=True):
+        assert (told["epochs"], told["seconds"]) == (arm["epochs"], round(arm["seconds"]))
+
+
+@pytest.mark.parametrize("name", ["first-task", "replay", "no-replay"])
+def test_every_result_in_a_table_leads_to_its_arm(tables, paper, one_run, name):
+    cells = re.findall(r'data-from="0\.(\d+)">([\d.]+)</a>', tables.results("digits", name).data)
+    assert cells
+    for place, text in cells:
+        accuracies = one_run["arms"][int(place)]["accuracy"].values()
+        assert text in {
+            f"{value:.4f}" for by_measure in accuracies for value in by_measure.values() if value is not None
+        }
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draw", ["forgetting", "budget", "latents"])
+def test_a_figure_is_described_by_its_data_and_brings_them(drawings, one_run, monkeypatch, tmp_path, draw):
+    monkeypatch.setattr(drawings, "DRAWN", tmp_path)
+    markdown = getattr(drawings, draw)("digits").data
+    path, alt = re.fullmatch(r'!\[\]\(<(.*)>\)\{fig-alt="(.*)"\}', markdown).groups()
+    assert Path(path).read_text().startswith("<?xml")
+    assert alt.count("Case 1:") == 1
+    assert "Digits" in alt
+    origin = drawings.origin(f"{draw}-digits").data
+    assert "python -m lr_core grid" in origin
+    data = pd.read_csv(urlopen(re.search(r"\((data:text/csv[^)]*)\)", origin)[1]))
+    assert (
+        len(data)
+        == {
+            "forgetting": sum(arm["epochs"] + 1 for arm in one_run["arms"][1:]),
+            "budget": 2,
+            "latents": 12,
+        }[draw]
+    )
+
+
+def test_an_end_of_a_forgetting_curve_is_in_its_description(drawings, one_run, monkeypatch, tmp_path):
+    monkeypatch.setattr(drawings, "DRAWN", tmp_path)
+    text = drawings.forgetting("digits").data
+    for arm in one_run["arms"][1:]:
+        old, new = (100 * arm["curve"][task]["mixed"][-1] for task in ("old", "new"))
+        assert f"{old:.0f} % and {new:.0f} %" in text
+
+
+def test_a_figure_of_runs_that_are_not_there_says_so(drawings, one_run):
+    assert "not run" in drawings.forgetting("kmnist").data
+    assert drawings.origin("forgetting-kmnist").data == ""

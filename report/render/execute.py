@@ -72,7 +72,7 @@ def run(source: Source, media: Path, epoch: int) -> None:
     client = NotebookClient(
         nbformat.v4.new_notebook(), km=manager, timeout=None, resources={"metadata": {"path": str(source.path.parent)}}
     )
-    environment = os.environ | {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0"}
+    environment = os.environ | {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0", "RENDER_MEDIA": str(media)}
     defaults = source.metadata.get("execute") or {}
     with client.setup_kernel(env=environment):
         execute(client, source.path, 0, SETUP)

@@ -63,7 +63,17 @@ local function Table(el)
   return el
 end
 
+-- On paper nothing can be pointed at, and a page beside the PDF is no place to lead to.
+local function Link(el)
+  if typst and el.classes:includes("from") then return el.content end
+end
+
 local function Span(el)
+  if typst and el.classes:includes("html-only") then return {} end
+  if typst and el.classes:includes("from") then return el.content end
+  if typst and el.classes:includes("origin") then
+    return { pandoc.RawInline("typst", "#origin["), el, pandoc.RawInline("typst", "]") }
+  end
   if typst and el.classes:includes("delta") then
     return { pandoc.RawInline("typst", "#text(size: 0.85em, fill: luma(45))["), el, pandoc.RawInline("typst", "]") }
   end
@@ -80,4 +90,4 @@ local function Div(el)
   end
 end
 
-return { { Table = Table, Span = Span, Div = Div } }
+return { { Table = Table, Span = Span, Link = Link, Div = Div } }

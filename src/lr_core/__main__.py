@@ -84,15 +84,29 @@ def grid_command(
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--folder", type=_FOLDER, help="Where to.  [default: report/figures]")
 def figures(names: tuple[str, ...], folder: Path | None) -> None:
-    """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named."""
-    from lr_core import datasets, fetching, notebooks
+    """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named.
+
+    Sheets of the images behind the latent maps go to the folder `points` in theirs, and how long a set took to seconds.csv.
+    """
+    import pandas as pd
+
+    from lr_core import datasets, fetching, files, notebooks, thumbnails
 
     folder = (folder or datasets.project_root() / "report" / "figures").resolve()
     names = names or datasets.PAPER_DATASETS
+    table = folder / "seconds.csv"
+    took = pd.read_csv(table, index_col="dataset").seconds.to_dict() if table.exists() else {}
     for name in names:
         fetching.fetch(name)
-    with notebooks.executed("datasets", {"names": list(names), "folder": str(folder)}):
-        click.echo(f"figures of {', '.join(names)}: {folder}")
+    for name in names:
+        began = time.perf_counter()
+        with notebooks.executed("datasets", {"names": [name], "folder": str(folder)}):
+            thumbnails.draw(datasets.load(name), folder / "points", config.profile("paper").settings)
+        took[name] = round(time.perf_counter() - began)
+        files.write_atomically(
+            table, pd.Series(took, name="seconds").sort_index().to_csv(index_label="dataset").encode()
+        )
+        click.echo(f"figures of {name}: {folder} ({took[name]} s)")
 
 
 @cli.command()

@@ -6,30 +6,41 @@ readers with any colour vision can tell apart; line styles repeat the distinctio
 
 from __future__ import annotations
 
+import base64
 import functools
 import importlib.util
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, PercentFormatter
+from PIL import Image
 from sklearn.decomposition import PCA
 
 from lr_core.config import CLASSES
 from lr_core.datasets import Dataset
+from lr_core.memory import pixel_share
 
 WIDTH = 6.5  # inches; the text width of the PDF
+SAMPLES = 19  # images a class that the sample figures show
+LATENT_POINTS = 150  # of each task in a latent map: more hide one another
 
 TASK_COLOURS = {"first": "#0072B2", "second": "#D55E00"}
 # Ten classes need more than the palette's eight colours: five hues, and a filled or an open mark for either task.
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v")  # of the same classes, for those who see no colours
+# Of the second task's arms in their order: budgets are amounts, so steps of one hue, the smallest the lightest.
+ARM_COLOURS = ("#b65d92", "#8a3a6b", "#5a1f44", "#6b6b6b")
 
 EVALUATION_NAMES = {"running": "running statistics", "batch": "batch statistics", "mixed": "mixed-batch statistics"}
 EVALUATION_STYLES: dict[str, Any] = {
@@ -37,6 +48,8 @@ EVALUATION_STYLES: dict[str, Any] = {
     "batch": (0, (1, 1.2)),
     "mixed": (0, (4, 1.5)),
 }
+
+_FONTS = "DejaVu Sans, Verdana, sans-serif"  # the first is matplotlib's own, and wider than most that stand in for it
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,26 +95,63 @@ def _figure(width: float, height: float) -> Figure:
 def svg(figure: Figure) -> str:
     """The figure as an SVG document that is the same, byte for byte, whenever and wherever it is drawn."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    # Text stays text, but for scripts that a reader's machine may lack a font for.
+    outlined = any(character > "\u2fff" for text in figure.findobj(Text) for character in text.get_text())
+    with mpl.rc_context({"svg.fonttype": "path" if outlined else "none"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _compact(buffer.getvalue())
+
+
+def _compact(document: str) -> str:
+    """A third of the size, and looks the same: the paper carries all its figures in one file.
+
+    Coordinates in hundredths of a point, a style once for all marks in a row that share it, one font throughout, and
+    images (which are grey and opaque) as such.
+    """
+    document = re.sub(r"<!.*?>|<metadata>.*?</metadata>", "", document, flags=re.DOTALL)
+    document = re.sub(r"\s*\n\s*", "\n", document)
+    document = re.sub(r' (?:[dxy]|points)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), document)
+    document = re.sub(r"; font-family: [^;\"]*", "", document).replace("<svg", f'<svg font-family="{_FONTS}"', 1)
+    document = re.sub(
+        r'<use [^>]* style="([^"]*)"/>\n(?:<use [^>]* style="\1"/>\n)+',
+        lambda marks: f'<g style="{marks[1]}">\n' + re.sub(' style="[^"]*"', "", marks[0]) + "</g>\n",
+        document,
+    )
+    return re.sub(r"(?<=data:image/png;base64,)[^\"]+", _as_grey, document)
+
+
+def _as_grey(found: re.Match[str]) -> str:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(found[0]))).convert("L").save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 # -- data sets (Figures 1 to 4 of the paper) ------------------------------------------------------------------------
 
 
+def first_images(dataset: Dataset, columns: int = SAMPLES) -> pd.DataFrame:
+    """The images that `samples` and `glyph_rows` show, as a table (class, name, place in the row, image)."""
+    rows = [
+        (number, dataset.class_names[number], place, image)
+        for number in range(CLASSES)
+        for place, image in enumerate((dataset.labels == number).nonzero().flatten()[:columns].tolist())
+    ]
+    return pd.DataFrame(rows, columns=["class", "name", "place", "image"])
+
+
 @_styled
-def samples(dataset: Dataset, columns: int = 20) -> Figure:
+def samples(dataset: Dataset, columns: int = SAMPLES) -> Figure:
     """The first images of each class: one row a class, named at its left (Figures 1 and 3)."""
     figure = _figure(WIDTH, WIDTH * CLASSES / columns * 0.86)
     axes = figure.subplots()
-    axes.imshow(255 - _tiles(dataset, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.imshow(255 - _tiles(dataset, columns), cmap="gray", vmin=0, vmax=255, interpolation="none")
     axes.set_yticks(28 * np.arange(CLASSES) + 13.5, dataset.class_names)
     _bare(axes)
     return figure
 
 
 @_styled
-def glyph_rows(dataset: Dataset, columns: int = 19) -> Figure:
+def glyph_rows(dataset: Dataset, columns: int = SAMPLES) -> Figure:
     """One row a class, led by the character that its images are a form of (Figure 4: modern hiragana)."""
     figure = _figure(WIDTH, WIDTH * CLASSES / (columns + 1) * 0.96)
     left, right = figure.subplots(1, 2, width_ratios=(1, columns))
@@ -109,7 +159,7 @@ def glyph_rows(dataset: Dataset, columns: int = 19) -> Figure:
     for row, glyph in enumerate(dataset.glyphs or dataset.class_names):
         left.text(0.5, row + 0.5, glyph, ha="center", va="center", fontproperties=font, fontsize=15)
     left.set(xlim=(0, 1), ylim=(CLASSES, 0))
-    right.imshow(255 - _tiles(dataset, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    right.imshow(255 - _tiles(dataset, columns), cmap="gray", vmin=0, vmax=255, interpolation="none", aspect="auto")
     right.set_yticks([])
     left.set_yticks([])
     _bare(left)
@@ -117,25 +167,29 @@ def glyph_rows(dataset: Dataset, columns: int = 19) -> Figure:
     return figure
 
 
-@_styled
-def pca_images(dataset: Dataset, per_class: int = 150) -> Figure:
-    """The images in the plane of their first two principal components, fitted on all of them (Figure 2)."""
+def pca_points(dataset: Dataset, per_class: int = 100) -> tuple[pd.DataFrame, tuple[float, float]]:
+    """Some images of each class in the plane of the first two principal components of all of them.
+
+    Returns a table (class, name, image, x, y), `per_class` rows a class, and the two components' shares of the variance.
+    """
     pixels = dataset.images.flatten(1).numpy().astype(np.float32) / 255
     labels = dataset.labels.numpy()
     pca = PCA(n_components=2, svd_solver="covariance_eigh").fit(pixels)
+    chosen = np.concatenate([np.flatnonzero(labels == number)[:per_class] for number in range(CLASSES)])
+    x, y = pca.transform(pixels[chosen]).T.round(4)
+    names = [dataset.class_names[number] for number in labels[chosen]]
+    points = pd.DataFrame({"class": labels[chosen], "name": names, "image": chosen, "x": x, "y": y})
+    first, second = map(float, pca.explained_variance_ratio_)
+    return points, (first, second)
+
+
+@_styled
+def pca_images(points: pd.DataFrame, shares: tuple[float, float]) -> Figure:
+    """The images of `pca_points`, a mark for each class (Figure 2)."""
     figure = _figure(WIDTH * 0.8, WIDTH * 0.62)
     axes = figure.subplots()
-    for number in range(CLASSES):
-        points = pca.transform(pixels[labels == number][:per_class])
-        axes.scatter(
-            points[:, 0],
-            points[:, 1],
-            s=7,
-            linewidths=0.6,
-            label=dataset.class_names[number],
-            **_mark(number, number >= 5),
-        )
-    shares = pca.explained_variance_ratio_
+    for (number, name), of_class in points.groupby(["class", "name"], sort=False):
+        axes.plot(of_class.x, of_class.y, label=name, **_mark(number))
     axes.set(
         xlabel=f"first component ({shares[0]:.1%} of the variance)",
         ylabel=f"second component ({shares[1]:.1%} of the variance)",
@@ -240,34 +294,31 @@ def latents_grid(records: Sequence[Mapping], class_names: Sequence[str]) -> Figu
             axis.tick_params(labelsize=6)
     axes[0, 0].set_ylabel("first task")
     axes[1, 0].set_ylabel("second task")
-    marks = [
-        Line2D([], [], linestyle="", markersize=4, marker=str(_MARKERS[n % 5]), color=CLASS_COLOURS[n % 5],
-               markerfacecolor="none" if n >= 5 else CLASS_COLOURS[n % 5], label=class_names[n])
-        for n in range(CLASSES)
-    ]  # fmt: skip
+    marks = [Line2D([], [], label=class_names[n], **_mark(n, size=4)) for n in range(CLASSES)]
     figure.legend(handles=marks, loc="outside lower center", ncols=5 if len(max(class_names, key=len)) > 3 else 10,
                   fontsize=7.5, frameon=False, handletextpad=0.1)  # fmt: skip
     return figure
 
 
-_MARKERS = ("o", "s", "^", "D", "v")
-
-
-def _mark(number: int, open_mark: bool) -> dict[str, Any]:
+def _mark(number: int, size: float = 2.6) -> dict[str, Any]:
     """Colour and shape of a class: hue and shape by its number modulo five, open from class five on."""
     colour = CLASS_COLOURS[number % 5]
-    return {"marker": _MARKERS[number % 5], "edgecolors": colour, "facecolors": "none" if open_mark else colour}
+    return _marks(MARKERS[number % 5], size, colour, hollow=number >= 5)
+
+
+def _marks(shape: str, size: float, colour: str, hollow: bool = False) -> dict[str, Any]:
+    # Marks of a line that is not drawn: as SVG a quarter of what a scatter plot takes.
+    face = "none" if hollow else colour
+    return {"marker": shape, "color": colour, "linestyle": "", "markersize": size, "markeredgewidth": 0.6,
+            "markerfacecolor": face}  # fmt: skip
 
 
 def _draw_latents(axes: Iterable[Axes], record: Mapping, class_names: Sequence[str]) -> None:
     for axis, task in zip(axes, ("first", "second"), strict=True):
         points = record["latents"]["tasks"][task]
-        positions, labels = np.array(points["xy"]), np.array(points["label"])
+        positions, labels = np.array(points["xy"])[:LATENT_POINTS], np.array(points["label"])[:LATENT_POINTS]
         for number in record["tasks"][task]["classes"]:
-            chosen = positions[labels == number]
-            axis.scatter(
-                chosen[:, 0], chosen[:, 1], s=6, linewidths=0.5, label=class_names[number], **_mark(number, number >= 5)
-            )
+            axis.plot(*positions[labels == number].T, label=class_names[number], **_mark(number))
 
 
 # -- many runs --------------------------------------------------------------------------------------------------------
@@ -285,36 +336,99 @@ def budget(
     evaluations : modes to show
     published : (case, share of the images) -> the paper's value
     """
-    figure = _figure(WIDTH, 2.25)
+    figure = _figure(WIDTH, 2.35)
     axes = figure.subplots(1, len(records), sharey=True, squeeze=False)[0]
     for axis, record in zip(axes, records, strict=True):
         arms = [arm for arm in record["arms"] if arm["arm"] == "replay"]
         shares = [arm["memory_share"] for arm in arms]
         for evaluation in evaluations:
             values = [arm["accuracy"][evaluation]["original_test"] for arm in arms]
-            axis.plot(shares, values, marker="o", markersize=3.5, color=TASK_COLOURS["first"],
-                      linestyle=EVALUATION_STYLES[evaluation])  # fmt: skip
+            axis.plot(shares, values, color=TASK_COLOURS["first"], linestyle=EVALUATION_STYLES[evaluation])
+            axis.scatter(shares, values, s=14, color=ARM_COLOURS[: len(shares)], zorder=3)
         theirs = [published.get((record["run"]["case"], share)) for share in shares]
         axis.plot(shares, [np.nan if v is None else v for v in theirs], marker="x", markersize=5, linestyle="",
                   color=TASK_COLOURS["second"])  # fmt: skip
         axis.set_xscale("log")
         axis.set_xticks(
             shares,
-            [f"{share:.0%}\n{arm['memory_bytes'] / 1000:,.0f} kB" for share, arm in zip(shares, arms, strict=True)],
+            [
+                f"{share:.0%}\n{pixel_share(1, 1) * share:.2%}\n{arm['memory_bytes'] / 1000:,.0f} kB"
+                for share, arm in zip(shares, arms, strict=True)
+            ],
         )
         axis.minorticks_off()
         axis.set_xlim(shares[0] / 1.7, shares[-1] * 1.7)
-        axis.set(title=f"case {record['run']['case']}", xlabel="memory")
+        axis.set_title(f"case {record['run']['case']}")
         axis.tick_params(axis="x", labelsize=6.5)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     axes[0].set_ylabel("accuracy on old classes")
+    figure.supxlabel("memory: share of the images, share of the pixels, bytes", fontsize="medium")
     lines = [
-        Line2D([], [], color=TASK_COLOURS["first"], marker="o", markersize=3.5, linestyle=EVALUATION_STYLES[e],
-               label=f"ours, {EVALUATION_NAMES[e]}")
+        Line2D([], [], color=TASK_COLOURS["first"], linestyle=EVALUATION_STYLES[e], label=f"ours, {EVALUATION_NAMES[e]}")
         for e in evaluations
     ]  # fmt: skip
     lines.append(Line2D([], [], color=TASK_COLOURS["second"], marker="x", linestyle="", label="published"))
     figure.legend(handles=lines, loc="outside upper center", ncols=len(lines), fontsize=7.5, frameon=False)
+    return figure
+
+
+@_styled
+def agreement(differences: pd.DataFrame, near: float = 0.02) -> Figure:
+    """Every published accuracy beside ours: a dot at the difference, a row for each kind, an axis for each mode.
+
+    Parameters
+    ----------
+    differences : arm, measure, evaluation, difference (ours less published)
+    near : half the width of the band within which the share of dots is counted
+    """
+    kinds = list(differences[["arm", "measure"]].drop_duplicates().itertuples(index=False, name=None))
+    modes = list(dict.fromkeys(differences.evaluation))
+    figure = _figure(WIDTH, 0.7 + 0.3 * len(kinds))
+    axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, mode in zip(axes, modes, strict=True):
+        axis.axvspan(-near, near, color="#e8e8e8", linewidth=0)
+        axis.axvline(0, color="black", linewidth=0.6)
+        for row, (arm, measure) in enumerate(kinds):
+            values = differences.query("arm == @arm and measure == @measure and evaluation == @mode").difference
+            # Side by side rather than on top of each other, in an order that is no message: that of the runs.
+            heights = row + (np.arange(len(values)) % 5 - 2) * 0.13
+            colour = TASK_COLOURS["first" if measure == "original_test" or arm == "first-task" else "second"]
+            inside = values.abs() <= near
+            axis.plot(values[inside], heights[inside], **_marks("o", 2.4, colour))
+            axis.plot(values[~inside], heights[~inside], **_marks("o", 2.4, colour, hollow=True))
+            if len(values):
+                axis.text(1.0, row, f"{inside.mean():.0%}", transform=axis.get_yaxis_transform(), ha="left", va="center",
+                          fontsize=6.5)  # fmt: skip
+        axis.set(title=EVALUATION_NAMES[mode], xlabel="ours less published")
+        axis.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
+        )
+        axis.tick_params(axis="y", length=0)
+        axis.grid(visible=False, axis="y")
+    names = {"train": "training", "test": "testing", "original_test": "old classes"}
+    axes[0].set_yticks(range(len(kinds)), [f"{arm.replace('-', ' ')}, {names[measure]}" for arm, measure in kinds])
+    axes[0].invert_yaxis()
+    return figure
+
+
+@_styled
+def forgotten(rows: Sequence[tuple[str, Sequence[tuple[np.ndarray, str]]]], columns: int = 14) -> Figure:
+    """Images with a word below each, a named row for each run: what was forgotten first.
+
+    Parameters
+    ----------
+    rows : (name, [((28, 28) uint8 image, what stands below it), ...])
+    """
+    figure = _figure(WIDTH, 0.05 + 0.66 * len(rows))
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for (name, images), line in zip(rows, axes, strict=True):
+        for axis in line:
+            _bare(axis)
+            axis.set_yticks([])
+        for axis, (pixels, below) in zip(line, images, strict=False):
+            axis.imshow(255 - pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
+            axis.set_xlabel(below, fontsize=6, labelpad=1.5)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=4)
     return figure
 
 

@@ -1,0 +1,285 @@
+"""The figures of `index.qmd`: each as an image with a description made from its data, and with a line of origin.
+
+A figure is drawn by a cell, `drawings.forgetting("mnist")`, and its caption ends with `drawings.origin("forgetting-mnist")`:
+the command that makes its data anew, how long that took, and in HTML the data themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+from paper import HERE, MEASURES, NOT_RUN, PROFILE, accuracy, arms, hours, ours, published_value
+from scipy.spatial.distance import pdist
+
+from lr_core import config, datasets, figures, thumbnails
+from lr_core.config import EVALUATIONS
+from lr_core.figures import LATENT_POINTS
+
+STILLS = HERE / "figures"  # drawn from the data sets by `make figures`, for a paper needs no data
+# Quarto wants images inside the project; report/render names a folder of its own.
+DRAWN = Path(os.environ.get("RENDER_MEDIA", HERE / ".drawn"))
+
+FORGOTTEN = 12  # images a row
+
+_origins: dict[str, tuple[str, pd.DataFrame]] = {}
+
+
+def origin(name: str) -> Markdown:
+    """The last line of a figure's caption: how to make it anew, and its data."""
+    if name not in _origins:
+        return Markdown("")
+    command, data = _origins[name]
+    table = "data:text/csv;charset=utf-8," + quote(data.to_csv(index=False), safe=",.-:")
+    return Markdown(
+        f'[Made anew by {command}. [Data: [CSV]({table}){{download="{name}.csv"}}]{{.html-only}}]{{.origin}}'
+    )
+
+
+def _image(path: str, alt: str) -> Markdown:
+    alt = alt.replace('"', "&quot;")
+    return Markdown(f'![](<{path}>){{fig-alt="{alt}"}}')
+
+
+def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame, command: str) -> Markdown:
+    """A figure as an image; `origin(name)` then tells of the command and has the data."""
+    content = figures.svg(figure).encode()
+    # Named by its content: two documents may be rendered at the same time.
+    path = DRAWN / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}.svg"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    _origins[name] = (command, data)
+    return _image((path.relative_to(HERE) if path.is_relative_to(HERE) else path).as_posix(), alt)
+
+
+def _runs_of(dataset: str | None = None) -> str:
+    """The command that trains the runs anew, and what that took."""
+    records = [record for record in ours.records if dataset in (None, record["run"]["dataset"])]
+    seconds = sum(arm["seconds"] for record in records for arm in record["arms"])
+    choice = f" --dataset {dataset}" if dataset else ""
+    return (
+        f"`python -m lr_core grid --profile {PROFILE}{choice} --force` ({hours(seconds)} of training) and `make report`"
+    )
+
+
+def _missing(dataset: str) -> Markdown:
+    return Markdown(f"*{datasets.describe(dataset).title}: {NOT_RUN} under the profile {PROFILE}.*")
+
+
+def _per_cent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+# -- data sets --------------------------------------------------------------------------------------------------------
+
+
+def still(dataset: str, kind: str) -> Markdown:
+    """A committed figure of a data set: `samples`, `rows` or `pca`."""
+    name = f"{dataset}-{kind}"
+    data = pd.read_csv(STILLS / f"{name}.csv")
+    title = datasets.describe(dataset).title
+    seconds = pd.read_csv(STILLS / "seconds.csv", index_col="dataset").seconds
+    _origins[name] = (f"`python -m lr_core figures {dataset}` ({hours(seconds[dataset])})", data)
+    classes = list(dict.fromkeys(data.name.astype(str)))
+    if kind == "pca":
+        alt = f"{len(data)} images of {title} in the plane of two principal components. {_layout(data)}"
+    else:
+        alt = f"{len(classes)} rows of {data.place.max() + 1} images of {title}, a row for each class: {', '.join(classes)}."
+    return _image(f"figures/{name}.svg", alt)
+
+
+def per_class(dataset: str) -> int:
+    """How many images of each class a data set's figure of principal components shows."""
+    return int(pd.read_csv(STILLS / f"{dataset}-pca.csv")["class"].value_counts().min())
+
+
+def _layout(points: pd.DataFrame) -> str:
+    """Which classes lie apart and which together, from their means; distances in units of the spread within a class."""
+    by_class = points.groupby(points.name.astype(str), sort=False)[["x", "y"]]
+    means, within = by_class.mean(), np.sqrt((by_class.std() ** 2).sum(axis=1)).mean()
+    pairs = list(combinations(means.index, 2))
+    distances = pdist(means) / within
+    near, far = distances.argmin(), distances.argmax()
+    return (
+        f"The means of {' and '.join(pairs[near])} lie closest, {distances[near]:.1f} times the spread within a class; "
+        f"those of {' and '.join(pairs[far])} lie farthest apart, {distances[far]:.1f} times."
+    )
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+def agreement() -> Markdown:
+    """Every difference between ours and the published values."""
+    rows = [
+        {
+            "dataset": record["run"]["dataset"], "case": record["run"]["case"], "arm": name,
+            "memory_share": arm["memory_share"], "measure": measure, "evaluation": evaluation,
+            "published": theirs, "ours": round(float(value), 4), "difference": round(value - theirs, 4),
+        }
+        for name in ("first-task", "replay", "no-replay")
+        for measure in MEASURES
+        for record, arm in arms(name)
+        for evaluation in EVALUATIONS
+        if (theirs := published_value(*_cell(record), name, measure, arm["memory_share"])) is not None
+        if (value := accuracy(record, arm, evaluation, measure)) is not None
+    ]  # fmt: skip
+    if not rows:
+        return Markdown(f"*{NOT_RUN.capitalize()} under the profile {PROFILE}.*")
+    data = pd.DataFrame(rows)
+    near = (data.difference.abs() <= 0.02).groupby(data.evaluation, sort=False).mean()
+    shares = ", ".join(f"{_per_cent(share)} under {mode} statistics" for mode, share in near.items())
+    alt = f"Dots of {len(data)} differences, ours less published. Within two points lie {shares}. " + " ".join(
+        f"{arm.replace('-', ' ')}, {MEASURES[measure].lower()} accuracy: {100 * low:+.1f} to {100 * high:+.1f} points."
+        for (arm, measure), low, high in data.groupby(["arm", "measure"], sort=False)
+        .difference.agg(["min", "max"])
+        .itertuples()
+    )
+    return drawn("agreement", figures.agreement(data), alt, data, _runs_of())
+
+
+def _cell(record: Mapping) -> tuple[str, int]:
+    return record["run"]["dataset"], record["run"]["case"]
+
+
+def _second_task(record: Mapping) -> Iterable[dict]:
+    return (arm for arm in record["arms"] if "old" in arm["curve"])
+
+
+def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
+    """Forgetting curves of all cases of a data set."""
+    records = ours.of(dataset)
+    if not records:
+        return _missing(dataset)
+    rows, said = [], []
+    for record in records:
+        case = record["run"]["case"]
+        ends = []
+        for arm in _second_task(record):
+            old, new = arm["curve"]["old"][evaluation], arm["curve"]["new"][evaluation]
+            rows += [
+                (case, arm["memory_share"] or 0, epoch, round(a, 4), round(b, 4))
+                for epoch, (a, b) in enumerate(zip(old, new, strict=True))
+            ]
+            ends.append(
+                f"{figures.arm_name(arm)} {_per_cent(old[-1])} and {_per_cent(new[-1])} after {arm['epochs']} epochs"
+            )
+        said.append(f"Case {case}: from {_per_cent(old[0])} on old classes to (old and new) {'; '.join(ends)}.")
+    data = pd.DataFrame(rows, columns=["case", "memory_share", "epoch", "old_accuracy", "new_accuracy"])
+    alt = f"Forgetting curves on {datasets.describe(dataset).title}, {len(records)} cases. {' '.join(said)}"
+    return drawn(f"forgetting-{dataset}", figures.forgetting_grid(records, evaluation), alt, data, _runs_of(dataset))
+
+
+def budget(dataset: str) -> Markdown:
+    """Accuracy on the first task against the memory, all cases of a data set."""
+    records = ours.of(dataset)
+    if not records:
+        return _missing(dataset)
+    theirs = {
+        (case, share): value
+        for case in config.CASES
+        for share in ours.settings.memory_shares
+        if (value := published_value(dataset, case, "replay", "original_test", share)) is not None
+    }
+    rows, said = [], []
+    for record in records:
+        case = record["run"]["case"]
+        replay = [arm for arm in record["arms"] if arm["arm"] == "replay"]
+        for arm in replay:
+            values = [arm["accuracy"][evaluation]["original_test"] for evaluation in EVALUATIONS]
+            rows.append(
+                (case, arm["memory_share"], arm["memory_bytes"], *values, theirs.get((case, arm["memory_share"])))
+            )
+        said.append(
+            f"Case {case}: "
+            + "; ".join(
+                f"{evaluation} {', '.join(_per_cent(arm['accuracy'][evaluation]['original_test']) for arm in replay)}"
+                for evaluation in EVALUATIONS
+            )
+            + "."
+        )
+    data = pd.DataFrame(rows, columns=["case", "memory_share", "memory_bytes", *EVALUATIONS, "published"])
+    alt = (
+        f"Accuracy on old classes of {datasets.describe(dataset).title} with memories of "
+        f"{', '.join(_per_cent(share) for share in ours.settings.memory_shares)} of the images. {' '.join(said)}"
+    )
+    return drawn(f"budget-{dataset}", figures.budget(records, EVALUATIONS, theirs), alt, data, _runs_of(dataset))
+
+
+def latents(dataset: str) -> Markdown:
+    """Latents of all cases of a data set."""
+    records = ours.of(dataset)
+    if not records:
+        return _missing(dataset)
+    names = datasets.describe(dataset).class_names
+    rows = [
+        (record["run"]["case"], task, image, label, *xy)
+        for record in records
+        for task, points in record["latents"]["tasks"].items()
+        for image, label, xy in list(zip(points["image"], points["label"], points["xy"], strict=True))[:LATENT_POINTS]
+    ]
+    data = pd.DataFrame(rows, columns=["case", "task", "image", "class", "x", "y"])
+    means = data.groupby(["case", "task", "class"])[["x", "y"]].mean()
+    said = [
+        f"Case {case}: class means lie {pdist(means.loc[case, 'first']).mean():.1f} apart in the first task and "
+        f"{pdist(means.loc[case, 'second']).mean():.1f} in the second."
+        for case in data.case.unique()
+    ]
+    alt = f"Latents of test images of {datasets.describe(dataset).title} in two dimensions. {' '.join(said)}"
+    return drawn(f"latents-{dataset}", figures.latents_grid(records, names), alt, data, _runs_of(dataset))
+
+
+def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown:
+    """The old test images that a replay arm forgot first, a row for each case."""
+    records = ours.of(dataset)
+    if not records:
+        return _missing(dataset)
+    names = datasets.describe(dataset).class_names
+    rows, lines, said = [], [], []
+    for record in records:
+        case = record["run"]["case"]
+        place = next(n for n, arm in enumerate(record["arms"]) if arm["memory_share"] == share)
+        old = record["latents"]["tasks"]["first"]
+        stem = thumbnails.stem(dataset, record["tasks"]["first"]["classes"], old["image"])
+        path = STILLS / "points" / f"{stem}.webp"
+        if not path.exists():  # sheets are kept of the paper's own samples alone
+            continue
+        sheet = thumbnails.read(path)
+        predicted = record["latents"]["predicted"][place][evaluation][0]
+        last = record["latents"]["last_correct"][place][evaluation]
+        followed = range(min(thumbnails.POINTS, len(last)))
+        lost = [n for n in followed if predicted[n] != old["label"][n] and last[n] >= 0]
+        lost.sort(key=lambda n: last[n])
+        shown = lost[:FORGOTTEN]
+        rows += [(case, old["image"][n], old["label"][n], predicted[n], last[n] + 1) for n in shown]
+        lines.append(
+            (f"case {case}", [(sheet[n], _fate(names, old["label"][n], predicted[n], last[n])) for n in shown])
+        )
+        if lost:
+            said.append(
+                f"Case {case}: {len(lost)} of {len(followed)} images are forgotten, the first in epoch "
+                f"{last[lost[0]] + 1}, a {names[old['label'][lost[0]]]} taken for a {names[predicted[lost[0]]]}."
+            )
+        else:
+            said.append(f"Case {case}: none is forgotten.")
+    if not lines:
+        return Markdown(
+            f"*{datasets.describe(dataset).title}: no pictures are kept of the test images of profile {PROFILE}.*"
+        )
+    data = pd.DataFrame(rows, columns=["case", "image", "class", "predicted_class", "epoch"])
+    alt = f"Test images of {datasets.describe(dataset).title} that are forgotten first. {' '.join(said)}"
+    return drawn(f"forgotten-{dataset}", figures.forgotten(lines, FORGOTTEN), alt, data, _runs_of(dataset))
+
+
+def _fate(names: list[str], label: int, predicted: int, last: int) -> str:
+    # Class names where they are short enough to stand below an image, else numbers.
+    true, taken = (names[n] if max(map(len, names)) <= 3 else str(n) for n in (label, predicted))
+    return f"{true}→{taken}\nepoch {last + 1}"

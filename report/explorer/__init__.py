@@ -1,0 +1,128 @@
+"""The explorer: every run of the profile in one linked view, as one block of HTML that holds its data, style and script.
+
+`page` is what `index.qmd` calls; `data` is what the script reads. Nothing is loaded from anywhere when it is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from IPython.display import Markdown
+from paper import MEASURES, Runs, ours, published_value
+from paper import page as notebook
+from tables import shade
+
+from lr_core import config, datasets, figures, thumbnails
+from lr_core.checkpoints import arm_name
+from lr_core.config import EVALUATIONS
+
+HERE = Path(__file__).parent
+SHEETS = HERE.parent / "figures" / "points"
+SEED = 0
+
+
+def page(runs: Runs = ours) -> Markdown:
+    """The explorer of a profile's runs as a raw HTML block, or a sentence where there is none."""
+    content = data(runs)
+    if not content["runs"]:
+        return Markdown(f"*The explorer shows runs, and the profile {runs.profile} has none yet.*")
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    markup, style, script = ((HERE / f"explorer.{suffix}").read_text("utf-8") for suffix in ("html", "css", "js"))
+    return Markdown(
+        f"```{{=html}}\n<style>\n{style}</style>\n{markup}"
+        f'<script type="application/json" id="explorer-data">{text}</script>\n<script>\n{script}</script>\n```'
+    )
+
+
+def data(runs: Runs) -> dict:
+    """What the script needs to know: names, colours, one entry for each run and the images of its points."""
+    found = [record for name in runs.datasets for record in runs.of(name, seed=SEED)]
+    cases = sorted({*config.profile(runs.profile).cases, *(record["run"]["case"] for record in found)})
+    sheets = {stem: SHEETS / f"{stem}.webp" for record in found for stem in _stems(record)}
+    arms = [{"arm": "replay", "memory_share": share} for share in runs.settings.memory_shares]
+    arms.append({"arm": "no-replay", "memory_share": None})
+    return {
+        "evaluations": {mode: figures.EVALUATION_NAMES[mode] for mode in EVALUATIONS},
+        "arms": {_key(arm): figures.arm_name(arm) for arm in arms},
+        "measures": list(MEASURES.values()),
+        "datasets": {
+            name: {"title": info.title, "classes": info.class_names}
+            for name in runs.datasets
+            for info in [datasets.describe(name)]
+        },
+        "cases": {number: [list(config.case(number).first), list(config.case(number).second)] for number in cases},
+        "colours": {
+            "tasks": list(figures.TASK_COLOURS.values()),
+            "classes": figures.CLASS_COLOURS,
+            "arms": dict(
+                zip(map(_key, arms), (*figures.ARM_COLOURS[: len(arms) - 1], figures.ARM_COLOURS[-1]), strict=True)
+            ),
+        },
+        "markers": figures.MARKERS,
+        "columns": thumbnails.COLUMNS,
+        "sheets": {
+            stem: base64.b64encode(path.read_bytes()).decode() for stem, path in sheets.items() if path.exists()
+        },
+        "runs": {f"{record['run']['dataset']},{record['run']['case']}": _run(record) for record in found},
+    }
+
+
+def _key(arm: Mapping) -> str:
+    return arm_name(arm["arm"], arm["memory_share"])
+
+
+def _stems(record: Mapping) -> list[str]:
+    """Names of the sheets of a run's two tasks."""
+    return [
+        thumbnails.stem(record["run"]["dataset"], record["tasks"][task]["classes"], points["image"])
+        for task, points in record["latents"]["tasks"].items()
+    ]
+
+
+def _run(record: Mapping) -> dict:
+    """One run, its second-task arms by name. Classes are digits of a string, accuracies are in ten-thousandths."""
+    run, latents = record["run"], record["latents"]
+    tasks = [latents["tasks"][task] for task in ("first", "second")]
+    return {
+        "notebook": notebook(record),
+        "sheets": _stems(record),
+        "variance": latents["explained_variance_ratio"],
+        "label": [_digits(task["label"]) for task in tasks],
+        "xy": [[round(100 * value) for point in task["xy"][: thumbnails.POINTS] for value in point] for task in tasks],
+        "arms": {
+            _key(arm): _arm(run, arm, predicted, last)
+            for arm, predicted, last in zip(record["arms"], latents["predicted"], latents["last_correct"], strict=True)
+            if last is not None  # the first task has nothing to forget
+        },
+    }
+
+
+def _arm(run: Mapping, arm: Mapping, predicted: Mapping, last: Mapping) -> dict:
+    """One arm: curves of old and new classes, final predictions, and its row of the table."""
+    theirs = [published_value(run["dataset"], run["case"], arm["arm"], m, arm["memory_share"]) for m in MEASURES]
+    curves = {mode: [arm["curve"][task][mode] for task in ("old", "new")] for mode in EVALUATIONS}
+    return {
+        "curve": {mode: [[round(1e4 * v) for v in curve] for curve in both] for mode, both in curves.items()},
+        "predicted": {mode: [_digits(classes) for classes in predicted[mode]] for mode in EVALUATIONS},
+        "last": {mode: last[mode][: thumbnails.POINTS] for mode in EVALUATIONS},
+        "confusion": arm["confusion"],
+        "published": [None if value is None else f"{value:.4f}" for value in theirs],
+        "ours": {
+            mode: [_beside(arm["accuracy"][mode][m], value) for m, value in zip(MEASURES, theirs, strict=True)]
+            for mode in EVALUATIONS
+        },
+    }
+
+
+def _digits(classes: list[int]) -> str:
+    return "".join(map(str, classes[: thumbnails.POINTS]))
+
+
+def _beside(value: float, theirs: float | None) -> list[str]:
+    """An accuracy, and where it has a published one the difference and its shade, written as in the tables."""
+    if theirs is None:
+        return [f"{value:.4f}"]
+    return [f"{value:.4f}", f"{value - theirs:+.4f}".replace("-", "−"), shade(value - theirs)]

@@ -1,0 +1,304 @@
+"""The tables of `index.qmd`: published values beside ours, and what the document says of models, settings and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+import torch
+from IPython.display import Markdown
+from paper import (
+    MEASURES,
+    NOT_RUN,
+    PROFILE,
+    Runs,
+    Value,
+    gaps,
+    hours,
+    in_table,
+    literal,
+    mean_gap,
+    number,
+    ours,
+    page,
+    published_value,
+    shown,
+    task_images,
+)  # fmt: skip
+
+from lr_core import config, datasets, figures, models
+from lr_core.config import EVALUATIONS
+from lr_core.memory import pixel_share
+
+STEPS = (0.005, 0.02, 0.05, 0.15)  # limits of the shades of a difference
+# The shade of a difference once more, for those who see no colours or print without: the larger, the fuller.
+FILLINGS = ("", "▁", "▃", "▅", "▇")
+
+
+def html(head: Sequence[str], bodies: Iterable[Sequence[str]], classes: str = "") -> Markdown:
+    """An HTML table from rows that are already cells; both engines parse it for HTML and PDF."""
+    top = "".join(f"<tr>{row}</tr>" for row in head)
+    rest = "".join(f"<tbody>{''.join(f'<tr>{row}</tr>' for row in body)}</tbody>" for body in bodies)
+    attribute = f' class="{classes}"' if classes else ""
+    return Markdown(f"```{{=html}}\n<table{attribute}>\n<thead>{top}</thead>\n{rest}\n</table>\n```")
+
+
+def simple(columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[int] = ()) -> Markdown:
+    """A table with one header row; `numeric` columns are aligned on the right."""
+
+    def cells(values: Sequence[object], tag: str) -> str:
+        return "".join(
+            f"<{tag}{' class=num' if place in numeric else ''}>{value}</{tag}>" for place, value in enumerate(values)
+        )
+
+    return html([cells(columns, "th")], [[cells(row, "td") for row in rows]])
+
+
+def shade(difference: float) -> int:
+    """Which of the shades a difference has, by its size."""
+    return sum(abs(difference) >= step for step in STEPS)
+
+
+def legend() -> Markdown:
+    """What the shades mean."""
+    limits = [
+        f"under {STEPS[0]:g}",
+        *(f"{a:g} to {b:g}" for a, b in zip(STEPS, STEPS[1:], strict=False)),
+        f"from {STEPS[-1]:g}",
+    ]
+    spans = (
+        f"[{text} {mark}]{{.diff-{place}}}" for place, (text, mark) in enumerate(zip(limits, FILLINGS, strict=True))
+    )
+    return Markdown(" ".join(spans))
+
+
+def _ours(value: Value | None, theirs: float | None) -> str:
+    if value is None:
+        return f'<td class="num muted">{NOT_RUN}</td>'
+    if theirs is None:
+        return f'<td class="num">{in_table(number(value))}</td>'
+    size = shade(value - theirs)
+    difference = f"{FILLINGS[size]} {value - theirs:+.4f}".strip().replace("-", "−")
+    return f'<td class="num diff-{size}">{in_table(number(value))}<br><span class="delta">{difference}</span></td>'
+
+
+def _beside(dataset: str) -> list[Runs]:
+    """Whose results a table shows: ours, and those of `literal` where there are any beside the paper's profile."""
+    return [ours, literal] if PROFILE == "paper" and literal.of(dataset) else [ours]
+
+
+def _result_rows(dataset: str, case: int, name: str, share: float | None, measures: Sequence[str]) -> Iterator[str]:
+    """A row for each profile that the table shows; label and published values stand once for all of them."""
+    profiles = _beside(dataset)
+    shares = _shares(name)
+    span = f' rowspan="{len(profiles)}"' if len(profiles) > 1 else ""
+    for place, runs in enumerate(profiles):
+        cells = []
+        if place == 0 and share == shares[0]:
+            cells.append(f'<th scope="rowgroup" rowspan="{len(shares) * len(profiles)}">{case}</th>')
+        if place == 0 and share is not None:
+            cells.append(f'<th scope="row" class="num"{span}>{100 * pixel_share(1, 1) * share:.2f}&nbsp;%</th>')
+        if len(profiles) > 1:
+            cells.append(f"<td>{'momentum' if runs.settings.momentum else 'plain SGD'}</td>")
+        for measure in measures:
+            theirs = published_value(dataset, case, name, measure, share)
+            if place == 0:
+                cells.append(f'<td class="num"{span}>{"–" if theirs is None else format(theirs, ".4f")}</td>')
+            cells += [
+                _ours(runs.value(dataset, case, name, measure, evaluation, share), theirs)
+                for evaluation in _modes(name)
+            ]
+        yield "".join(cells)
+
+
+def _shares(name: str) -> Sequence[float | None]:
+    return ours.settings.memory_shares if name == "replay" else (None,)
+
+
+def _modes(name: str) -> Sequence[str]:
+    # With one task learned there is nothing to mix: `mixed` equals `batch`.
+    return EVALUATIONS[:2] if name == "first-task" else EVALUATIONS
+
+
+def results(dataset: str, name: str) -> Markdown:
+    """One of Tables 4 to 12: published beside ours under each evaluation mode, with the difference below ours."""
+    measures = [measure for measure in MEASURES if name != "first-task" or measure != "original_test"]
+    modes = _modes(name)
+    groups = "".join(f'<th colspan="{1 + len(modes)}">{MEASURES[measure]}</th>' for measure in measures)
+    below = ('<th class="num">published</th>' + "".join(f'<th class="num">{mode}</th>' for mode in modes)) * len(
+        measures
+    )
+    budget = '<th rowspan="2" class="num">Memory</th>' if name == "replay" else ""
+    optimizer = '<th rowspan="2">SGD</th>' if len(_beside(dataset)) > 1 else ""
+    head = [f'<th rowspan="2">Case</th>{budget}{optimizer}{groups}', below]
+    bodies = [
+        [row for share in _shares(name) for row in _result_rows(dataset, case, name, share, measures)]
+        for case in config.profile(ours.profile).cases
+    ]
+    return html(head, bodies)
+
+
+def cases() -> Markdown:
+    """Table 3."""
+    rows = [
+        (number, ", ".join(map(str, case.first)), ", ".join(map(str, case.second)))
+        for number, case in config.CASES.items()
+    ]
+    return simple(("Case", "First task", "Second task"), rows)
+
+
+def network(model: torch.nn.Sequential, shape: tuple[int, ...]) -> Markdown:
+    """Tables 1 and 2: every layer, what comes out of it, and its parameters, read from the model itself."""
+    rows = []
+    values = torch.zeros(2, *shape)
+    layer = 0
+    for module in model:
+        values = module(values)
+        kind = type(module).__name__
+        weights = sum(parameter.numel() for parameter in module.parameters())
+        size = getattr(module, "kernel_size", "")
+        if isinstance(size, tuple):
+            size = " × ".join(map(str, size))
+        elif size:
+            size = f"{size} × {size}"
+        padding = getattr(module, "padding", "")
+        if isinstance(padding, tuple):
+            padding = padding[0]
+        starts = kind in ("Conv2d", "Linear", "MaxPool2d")
+        layer += starts
+        if kind == "MaxPool2d":
+            padding = ""
+        out = " × ".join(map(str, values.shape[1:]))
+        rows.append((layer if starts else "", kind, size, padding, out, f"{weights:,}" if weights else ""))
+    total = sum(parameter.numel() for parameter in model.parameters())
+    rows.append(("", "<strong>all</strong>", "", "", "", f"<strong>{total:,}</strong>"))
+    return simple(("Layer", "Module", "Kernel", "Padding", "Output", "Parameters"), rows, numeric=(5,))
+
+
+def data_facts() -> Markdown:
+    """The sets of the profile: images, smallest and largest class where a record says so, licence."""
+    rows = []
+    for name in ours.datasets:
+        info = datasets.describe(name)
+        record = next(iter(ours.of(name)), None)
+        first = f"{record['tasks']['first']['train_images']:,}" if record else NOT_RUN
+        rows.append((info.title, f"{info.images:,}", first, info.licence))
+    return simple(("Data set", "Images", "Training images, first task of case 1", "Licence"), rows, numeric=(1, 2))
+
+
+def budgets() -> Markdown:
+    """What each memory share amounts to, in images, pixels and bytes of a task with 7,000 images a class."""
+    images = task_images()
+    rows = []
+    for share in ours.settings.memory_shares:
+        kept = round(share * images)
+        rows.append(
+            (
+                f"{100 * share:g} %",
+                f"{kept:,}",
+                f"{100 * pixel_share(kept, images):.3f} %",
+                f"{kept * (4 * models.LATENT_VALUES + 1):,}",
+                f"{100 * 4 * pixel_share(kept, images):.2f} %",
+            )
+        )
+    columns = ("Share of images", "Latents kept", "Share of pixels", "Bytes with labels", "Share of bytes")
+    return simple(columns, rows, numeric=(0, 1, 2, 3, 4))
+
+
+def largest_gaps(size: int = 10, evaluation: str = "mixed") -> Markdown:
+    """The results that lie farthest from the published ones, in the given evaluation mode."""
+    found = [
+        (gap, record, arm, measure)
+        for name in ("first-task", "replay", "no-replay")
+        for measure in MEASURES
+        if name != "first-task" or measure != "original_test"
+        for gap, record, arm in gaps(name, measure, evaluation)
+    ]
+    found.sort(key=lambda item: -abs(item[0]))
+    rows = []
+    for gap, record, arm, measure in found[:size]:
+        run = record["run"]
+        theirs = published_value(run["dataset"], run["case"], arm["arm"], measure, arm["memory_share"])
+        rows.append(
+            (
+                datasets.describe(run["dataset"]).title,
+                run["case"],
+                figures.arm_name(arm),
+                MEASURES[measure].lower(),
+                f"{theirs:.4f}",
+                in_table(number(Value(arm["accuracy"][evaluation][measure], gap.sources))),
+                f"{gap:+.4f}".replace("-", "−"),
+            )
+        )
+    columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Difference")
+    return simple(columns, rows or [(NOT_RUN, *[""] * 6)], numeric=(4, 5, 6))
+
+
+def mean_gaps() -> Markdown:
+    """Mean absolute difference from the published values, by arm, measure and evaluation mode."""
+    profiles = [runs for runs in shown if runs is ours or runs.records]
+    rows = []
+    for name in ("first-task", "replay", "no-replay"):
+        for measure, title in MEASURES.items():
+            if name == "first-task" and measure == "original_test":
+                continue
+            cells = [
+                in_table(number(mean_gap(name, measure, evaluation, runs), ".3f"))
+                for runs in profiles
+                for evaluation in EVALUATIONS
+            ]
+            rows.append((name.replace("-", " "), title.lower(), *cells))
+    columns = ["Arm", "Accuracy", *EVALUATIONS]
+    if len(profiles) > 1:
+        columns += [f"{mode}, plain SGD" for mode in EVALUATIONS]
+    return simple(columns, rows, numeric=tuple(range(2, len(columns))))
+
+
+def settings() -> Markdown:
+    """Every knob: stated by the original or open, and what the two profiles make of it."""
+    stated = {"train_share", "batch_size", "learning_rate", "memory_shares"}
+    skip = {"latent_sample"}
+    rows = []
+    for name, value in ours.settings.as_dict().items():
+        if name in skip:
+            continue
+        other = literal.settings.as_dict()[name]
+        rows.append((name.replace("_", " "), "stated" if name in stated else "open", _plain(value), _plain(other)))
+    return simple(("Setting", "Original", PROFILE, "literal"), rows)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "all" if value is None else escape(str(value))
+
+
+def provenance() -> Markdown:
+    """Where each run was made, with what, and how long it took; its case leads to the executed notebook."""
+    rows = []
+    for runs in shown:
+        for record in runs.records:
+            run, made = record["run"], [arm["provenance"] for arm in record["arms"]]
+            title = datasets.describe(run["dataset"]).title
+            rows.append(
+                (
+                    runs.profile,
+                    f'<a class="from" href="{page(record)}">{title}, case {run["case"]}, seed {run["seed"]}</a>',
+                    sum(arm["epochs"] for arm in record["arms"]),
+                    hours(sum(arm["seconds"] for arm in record["arms"])),
+                    " / ".join(sorted({f"{m['processor']}, {m['precision']}" for m in made})),
+                    " ".join(sorted({(m["commit"] or "unknown")[:7] for m in made})),
+                )
+            )
+    columns = ("Profile", "Run", "Epochs", "Time", "Processor, precision", "Commit")
+    return simple(columns, rows or [(NOT_RUN, *[""] * 5)], numeric=(2, 3))
+
+
+def checksums() -> Markdown:
+    """SHA-256 of every data file, as verified before each run."""
+    rows = [
+        (datasets.describe(name).title, file, f"<code>{sha256[:16]}…</code>")
+        for name in ours.datasets
+        for file, sha256 in datasets.checksums(name).items()
+    ]
+    return simple(("Data set", "File", "SHA-256"), rows)

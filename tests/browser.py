@@ -1,0 +1,79 @@
+"""Looking at pages: opening one in Chromium, what axe-core finds in it, and links that lead nowhere."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bs4 import BeautifulSoup
+
+PHONE, TABLET, DESKTOP = 390, 820, 1440  # widths in CSS pixels
+
+
+def executable() -> str | None:
+    """The system's Chromium, if there is one that runs (Ubuntu's chromium-browser may only say how to get one)."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        path = shutil.which(name)
+        if path and subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0:
+            return path
+    return None
+
+
+@dataclass
+class Visit:
+    """A page that is open, the addresses that it asked for, and what went wrong in it."""
+
+    page: "playwright.sync_api.Page"  # noqa: F821
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def visit(chromium, path: Path, width: int = DESKTOP, **context) -> Iterator[Visit]:
+    """Open a file in a fresh context; `context` as in `Browser.new_context` (color_scheme, reduced_motion, media)."""
+    opened = chromium.new_context(viewport={"width": width, "height": 900}, **context)
+    seen = Visit(opened.new_page())
+    seen.page.on("request", lambda request: seen.requests.append(request.url))
+    seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    seen.page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
+    try:
+        seen.page.goto(path.resolve().as_uri())
+        yield seen
+    finally:
+        opened.close()
+
+
+def findings(page) -> list[str]:
+    """What axe-core finds in an open page: rule, impact and the first places."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {len(rule['nodes'])} x, {[node['target'] for node in rule['nodes'][:3]]}"
+        for rule in violations
+    ]
+
+
+def dead_links(path: Path) -> list[str]:
+    """Links of a page to a file or an id that is not there; addresses elsewhere are not looked at."""
+
+    def soup(file: Path) -> BeautifulSoup:
+        if file not in read:
+            read[file] = BeautifulSoup(file.read_text(), "html.parser")
+        return read[file]
+
+    read: dict[Path, BeautifulSoup] = {}
+    dead = []
+    for element in soup(path).select("[href], [src]"):
+        target = element.get("href") or element.get("src") or ""
+        parts = urlsplit(target)
+        if parts.scheme:
+            continue
+        file = path.parent / unquote(parts.path) if parts.path else path
+        found = file.is_file() and (not parts.fragment or soup(file).find(id=unquote(parts.fragment)) is not None)
+        if not found:
+            dead.append(target)
+    return dead

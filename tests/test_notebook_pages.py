@@ -1,0 +1,224 @@
+"""The pages of executed notebooks: one for each run, made anew only when it changed, fit to be read by anybody."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from browser import DESKTOP, PHONE, dead_links, findings, visit
+from bs4 import BeautifulSoup
+from click.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def notebooks():
+    spec = importlib.util.spec_from_file_location("notebooks", ROOT / "report" / "notebooks.py")
+    module = sys.modules["notebooks"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def source(text, **metadata):
+    return {"cell_type": "markdown", "id": f"c{len(text)}", "metadata": metadata, "source": text}
+
+
+def add_run(folder, profile="paper", dataset="mnist", case=1, text="# A case\n\n## Accuracy"):
+    """A record with what the pages show of it, and a notebook with one figure and one table of pandas."""
+    record = {"run": {"dataset": dataset, "case": case, "seed": 0}, "arms": [{"epochs": 7, "seconds": 240}] * 5}
+    figure = {"image/svg+xml": '<svg xmlns="http://www.w3.org/2000/svg" id="drawn"/>'}
+    row = "<tr><th>replay 5 %</th><td>98.50</td><td></td></tr>"
+    head = "<thead><tr><th></th><th>train</th><th></th></tr></thead>"
+    table = {"text/html": f'<style scoped>a {{}}</style><table border="1">{head}<tbody>{row}</tbody></table>'}
+    outputs = [{"output_type": "display_data", "data": data, "metadata": {}} for data in (figure, table)]
+    code = {"cell_type": "code", "id": "code", "metadata": {}, "source": "1 < 2", "outputs": outputs}
+    cells = [source(text), code | {"execution_count": 1}]
+    path = folder / profile / f"{dataset}-case{case}-seed0.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path.with_suffix(".ipynb").write_text(json.dumps(notebook))
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path):
+    add_run(tmp_path / "runs")
+    add_run(tmp_path / "runs", dataset="kmnist", case=3)
+    add_run(tmp_path / "runs", profile="literal", case=2)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def make(notebooks, runs, tmp_path, monkeypatch):
+    """Writes the pages; returns those that were converted, as `profile/run`."""
+    monkeypatch.delenv("LR_PROFILE", raising=False)
+    converted = []
+    original = notebooks.notebook_page
+    monkeypatch.setattr(notebooks, "notebook_page", lambda run: converted.append(run) or original(run))
+
+    def make():
+        converted.clear()
+        result = CliRunner().invoke(notebooks.main, ["--output-dir", tmp_path / "out", "--runs", runs])
+        assert result.exit_code == 0, result.output
+        return [f"{run.profile}/{run.record.stem}" for run in converted]
+
+    return make
+
+
+def pages(tmp_path):
+    return sorted(str(path.relative_to(tmp_path / "out/notebooks")) for path in (tmp_path / "out").rglob("*.html"))
+
+
+def test_every_run_with_a_record_and_a_notebook_has_a_page(make, runs, tmp_path):
+    (runs / "paper" / "mnist-case4-seed0.ipynb").write_text("a notebook without a record: its run did not end")
+    shutil.copy(runs / "paper" / "mnist-case1-seed0.json", runs / "paper" / "mnist-case3-seed0.json")
+    add_run(runs, profile="quick")
+    assert make() == ["paper/mnist-case1-seed0", "paper/kmnist-case3-seed0", "literal/mnist-case2-seed0"]
+    assert pages(tmp_path) == [
+        "index.html",
+        "literal/mnist-case2-seed0.html",
+        "paper/kmnist-case3-seed0.html",
+        "paper/mnist-case1-seed0.html",
+    ]
+    for suffix in (".ipynb", ".json"):
+        name = f"paper/mnist-case1-seed0{suffix}"
+        assert (tmp_path / "out/notebooks" / name).read_bytes() == (runs / name).read_bytes()
+
+
+def test_a_preliminary_profile_is_shown_where_it_is_asked_for_and_says_what_it_is(make, runs, tmp_path, monkeypatch):
+    add_run(runs, profile="quick")
+    make()
+    (unmarked,) = (tmp_path / "out").rglob("paper/mnist*.html")
+    monkeypatch.setenv("LR_PROFILE", "quick")
+    assert make() == ["quick/mnist-case1-seed0"]
+    (marked,) = (tmp_path / "out").rglob("quick/*.html")
+    for page, banner in ((unmarked, False), (marked, True), (tmp_path / "out/notebooks/index.html", True)):
+        assert ("Profile quick: not the results of the paper" in page.read_text()) == banner
+
+
+def test_the_list_names_each_run_with_its_facts_and_files(make, tmp_path):
+    make()
+    rows = BeautifulSoup((tmp_path / "out/notebooks/index.html").read_text(), "html.parser").select("tbody tr")
+    assert [[cell.text for cell in row("td")] for row in rows] == [
+        ["MNIST", "1", "0", "35", "20 min", "notebook, record"],
+        ["KMNIST", "3", "0", "35", "20 min", "notebook, record"],
+        ["MNIST", "2", "0", "35", "20 min", "notebook, record"],
+    ]
+    files = [f"literal/mnist-case2-seed0{suffix}" for suffix in (".html", ".ipynb", ".json")]
+    assert [link["href"] for link in rows[2]("a")] == files
+
+
+def test_a_page_has_anchors_headers_and_described_figures(make, tmp_path):
+    make()
+    soup = BeautifulSoup((tmp_path / "out/notebooks/paper/mnist-case1-seed0.html").read_text(), "html.parser")
+    assert [heading.text for heading in soup("h1")] == ["MNIST, case 1, seed 0"]
+    assert soup.find(id="accuracy").name == "h2"
+    assert (soup.find(id="replay-5").text, soup.find(id="replay-5")["scope"]) == ("replay 5 %", "row")
+    assert soup.img["alt"] == "Accuracy: MNIST, case 1, seed 0. The numbers are in the record."
+    assert soup.img["src"].startswith("data:image/svg+xml")
+    assert all(cell.text for cell in soup("th"))
+    assert not soup(["style", "script", "iframe"])
+
+
+def test_only_what_changed_is_converted(make, runs, tmp_path):
+    make()
+    assert make() == []
+    add_run(runs, dataset="kmnist", case=3, text="# Another\n\n## Accuracy")
+    assert make() == ["paper/kmnist-case3-seed0"]
+    record = runs / "paper" / "mnist-case1-seed0.json"
+    record.write_text(record.read_text().replace('"epochs": 7', '"epochs": 9'))
+    assert make() == ["paper/mnist-case1-seed0"]
+    (tmp_path / "out/notebooks/literal/mnist-case2-seed0.html").unlink()
+    assert make() == ["literal/mnist-case2-seed0"]
+    assert make() == []
+
+
+def test_a_page_older_than_the_script_is_made_anew(make, notebooks, tmp_path):
+    make()
+    page = tmp_path / "out/notebooks/paper/mnist-case1-seed0.html"
+    before = Path(notebooks.__file__).stat().st_mtime - 1
+    os.utime(page, (before, before))
+    assert make() == ["paper/mnist-case1-seed0"]
+
+
+def test_what_is_no_longer_among_the_runs_is_removed(make, runs, tmp_path):
+    make()
+    for path in runs.glob("paper/kmnist*"):
+        path.unlink()
+    mine = tmp_path / "out/notebooks/paper/mine.txt"
+    mine.touch()
+    make()
+    assert not list((tmp_path / "out").rglob("kmnist*"))
+    assert mine.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"run": {"dataset": "imagenet"}, "arms": []}'])
+def test_a_damaged_record_is_one_line(notebooks, runs, tmp_path, text):
+    (runs / "paper" / "mnist-case1-seed0.json").write_text(text)
+    result = CliRunner().invoke(notebooks.main, ["--output-dir", tmp_path / "out", "--runs", runs])
+    assert result.exit_code == 1
+    (line,) = result.output.splitlines()
+    assert "mnist-case1-seed0.json: is no whole record" in line
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_source_is_the_last_commit_where_there_is_one(notebooks, tmp_path, monkeypatch, capsys):
+    checkout, target = tmp_path / "checkout", tmp_path / "source.zip"
+    checkout.mkdir()
+    monkeypatch.setattr(notebooks, "ROOT", checkout)
+    notebooks.archive(target)
+    assert (target.exists(), capsys.readouterr().err) == (False, "")
+    git(checkout, "init")
+    notebooks.archive(target)
+    assert not target.exists()
+    assert "no source.zip: " in capsys.readouterr().err
+    (checkout / "a.txt").write_text("committed")
+    git(checkout, "add", "a.txt")
+    git(checkout, "commit", "-m", "a")
+    (checkout / "a.txt").write_text("changed since")
+    notebooks.archive(target)
+    with zipfile.ZipFile(target) as archive:
+        assert archive.read("latent-replay/a.txt") == b"committed"
+
+
+# -- the pages of the committed runs ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(rendered):
+    """The list, and the page of one run."""
+    folder = rendered / "notebooks"
+    return {"list": folder / "index.html", "run": next(folder.glob("paper/*.html"))}
+
+
+def test_every_link_leads_somewhere(rendered):
+    every = sorted((rendered / "notebooks").rglob("*.html"))
+    assert len(every) > 1
+    assert {page.name: dead_links(page) for page in every} == {page.name: [] for page in every}
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["list", "run"])
+def test_axe_finds_nothing_and_nothing_overflows(chromium, real, which, scheme, width):
+    with visit(chromium, real[which], width, color_scheme=scheme) as seen:
+        assert findings(seen.page) == []
+        assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
+
+
+def test_a_page_asks_for_nothing_but_its_style(chromium, real):
+    with visit(chromium, real["run"]) as seen:
+        elsewhere = {url for url in seen.requests if not url.startswith("data:")}
+        assert elsewhere == {real["run"].as_uri(), (real["list"].parent / "style.css").as_uri()}

@@ -1,0 +1,117 @@
+"""The paper in a browser, as a reader has it: accessible, self-contained, quick, and never wider than the screen."""
+
+import io
+import re
+from collections import Counter
+
+import pypdf
+import pytest
+from browser import DESKTOP, PHONE, TABLET, dead_links, findings, visit
+from bs4 import BeautifulSoup
+
+FRAME = "await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));"
+
+
+@pytest.fixture(scope="module")
+def paper(rendered):
+    return rendered / "index.html"
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(chromium, paper, scheme, width):
+    with visit(chromium, paper, width, color_scheme=scheme) as seen:
+        assert findings(seen.page) == []
+
+
+def test_no_request_leaves_the_page(chromium, paper):
+    with visit(chromium, paper) as seen:
+        seen.page.evaluate(f"""async () => {{
+            for (const details of document.querySelectorAll("details")) details.open = true;
+            for (let y = 0; y < document.body.scrollHeight; y += innerHeight) {{ scrollTo(0, y); {FRAME} }}
+        }}""")
+        elsewhere = [url for url in seen.requests if not url.startswith(("data:", "blob:")) and url != paper.as_uri()]
+        assert elsewhere == []
+        assert seen.errors == []
+
+
+def test_interactive_within_a_second(chromium, paper):
+    """From the start of the navigation to the load event, and from a click to what it changes."""
+
+    def milliseconds():
+        with visit(chromium, paper, reduced_motion="reduce") as seen:
+            return seen.page.evaluate("""async () => {
+                const clicked = performance.now();
+                const links = document.querySelectorAll("#TOC a[href^='#']");
+                const link = links[links.length >> 1];
+                link.click();
+                while (!link.hasAttribute("aria-current") && performance.now() < clicked + 5000)
+                    await new Promise(requestAnimationFrame);
+                return performance.getEntriesByType("navigation")[0].loadEventEnd + performance.now() - clicked;
+            }""")
+
+    assert min(milliseconds() for _ in range(3)) < 1000
+
+
+@pytest.mark.parametrize("width", [PHONE, TABLET, DESKTOP])
+def test_the_page_is_not_wider_than_the_screen(chromium, paper, width):
+    with visit(chromium, paper, width) as seen:
+        assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
+
+
+def test_the_contents_mark_the_section_in_view(chromium, paper):
+    """The section scrolled to is marked, or a later one whose heading is in the upper half of the screen too."""
+    with visit(chromium, paper, reduced_motion="reduce") as seen:
+        marked = seen.page.evaluate(f"""async () => {{
+            const marked = [];
+            for (const link of document.querySelectorAll("#TOC a[href^='#']")) {{
+                const heading = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+                heading.scrollIntoView();
+                {FRAME}
+                if (heading.getBoundingClientRect().top > innerHeight * 0.2) continue;  // the page ends before
+                const current = [...document.querySelectorAll("#TOC a[aria-current]")];
+                const other = document.getElementById(decodeURIComponent(current[0]?.hash.slice(1)));
+                const later = other && other.getBoundingClientRect().top >= heading.getBoundingClientRect().top
+                    && other.getBoundingClientRect().top < innerHeight / 2;
+                marked.push([link.hash, current.length === 1 && later]);
+            }}
+            return marked;
+        }}""")
+        assert [section for section, right in marked if not right] == []
+        assert len(marked) > 10
+
+
+def test_every_link_leads_somewhere(paper):
+    from_git = [] if (paper.parent / "source.zip").exists() else ["source.zip"]  # it is made in a git checkout
+    assert [link for link in dead_links(paper) if link not in from_git] == []
+    told = set(re.findall(r"notebooks/[\w./-]+\.html", paper.read_text()))  # by scripts too
+    assert [link for link in told if not (paper.parent / link).is_file()] == []
+    assert told
+
+
+def test_the_page_is_under_3_megabytes(paper):
+    assert paper.stat().st_size < 3_000_000
+
+
+def test_no_id_is_used_twice(paper):
+    ids = Counter(element["id"] for element in BeautifulSoup(paper.read_text(), "html.parser").select("[id]"))
+    assert [name for name, times in ids.items() if times > 1] == []
+
+
+def test_the_print_is_whole_and_dark_on_white(chromium, paper):
+    with visit(chromium, paper, color_scheme="dark") as seen:
+        seen.page.emulate_media(media="print")
+        ink = seen.page.evaluate("getComputedStyle(document.querySelector('main p')).color")
+        assert max(map(int, re.findall(r"\d+", ink))) < 100
+        leaves = pypdf.PdfReader(io.BytesIO(seen.page.pdf(prefer_css_page_size=True))).pages
+        text = "\n".join(leaf.extract_text() for leaf in leaves)
+        headings = seen.page.locator("main h2:visible").all_inner_texts()
+        assert [heading for heading in headings if "".join(heading.split()) not in "".join(text.split())] == []
+        assert seen.errors == []
+
+
+def test_nothing_moves_for_who_asks_for_less_motion(chromium, paper):
+    with visit(chromium, paper, reduced_motion="reduce") as seen:
+        assert seen.page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+        assert seen.page.evaluate("document.getAnimations().length") == 0
+        assert seen.errors == []
