@@ -1,14 +1,17 @@
 """The paper in a browser, as a reader has it: accessible, self-contained, quick, and never wider than the screen."""
 
 import io
+import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import pypdf
 import pytest
 from browser import DESKTOP, PHONE, TABLET, dead_links, findings, visit
 from bs4 import BeautifulSoup
 
+ROOT = Path(__file__).resolve().parents[1]
 FRAME = "await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));"
 
 
@@ -79,6 +82,40 @@ def test_the_contents_mark_the_section_in_view(chromium, paper):
         }}""")
         assert [section for section, right in marked if not right] == []
         assert len(marked) > 10
+
+
+@pytest.mark.parametrize("way", ["pointer", "keyboard"])
+def test_a_number_says_where_it_comes_from_and_leads_there(chromium, paper, way):
+    with visit(chromium, paper, reduced_motion="reduce") as seen:
+        number = seen.page.locator("#tbl-mnist-replay td a.from").first
+        tip = seen.page.locator("#from-tip")
+        assert not tip.is_visible()
+        if way == "pointer":
+            number.hover()
+        else:
+            number.focus()
+        record = json.loads((ROOT / "report/runs/paper/mnist-case1-seed0.json").read_text())
+        arm = record["arms"][1]
+        title, profile, took, where, page = tip.locator("strong, span").all_inner_texts()
+        assert title == "MNIST, case 1, seed 0: replay 1 %"
+        assert profile == "profile paper"
+        assert took.startswith(f"{arm['epochs']} epochs in ")
+        assert arm["provenance"]["commit"][:7] in where
+        assert page == number.get_attribute("href") == "notebooks/paper/mnist-case1-seed0.html"
+        seen.page.keyboard.press("Escape")
+        assert not tip.is_visible()
+        number.click()
+        assert seen.page.url == (paper.parent / page).as_uri()
+
+
+def test_the_data_of_a_figure_can_be_downloaded(chromium, paper):
+    with visit(chromium, paper) as seen:
+        links = seen.page.locator("figcaption a[download]")
+        assert links.count() > 10
+        with seen.page.expect_download() as download:
+            links.first.click()
+        assert download.value.suggested_filename == "mnist-samples.csv"
+        assert download.value.path().read_text().startswith("class,name,place,image\n")
 
 
 def test_every_link_leads_somewhere(paper):

@@ -59,7 +59,7 @@
   const target = event => event.target instanceof Element ? event.target.closest("[data-from]") : null;
   for (const type of ["pointerover", "focusin"]) document.addEventListener(type, event => {
     const element = target(event);
-    if (element) { if (element !== shown) show(element); } else if (!tip.contains(event.target)) hide();
+    if (element) { if (element !== shown) show(element); } else if (!tip.contains(event.target) && shown !== document.activeElement) hide();
   });
   document.addEventListener("focusout", hide);
   document.addEventListener("keydown", event => { if (event.key === "Escape") hide(); });
