@@ -61,19 +61,19 @@ def status(**choice: object) -> None:
 
 @cli.command(name="grid")
 @_selection
-@click.option("--workers", type=click.IntRange(1), help="Processes at a time.  [default: the number of cores]")
+@click.option("--workers", type=click.IntRange(1), help="Runs at a time.  [default: the number of cores]")
 @click.option("--skip-missing", is_flag=True, help="Succeed also where a data set cannot be had.")
 def grid_command(
-    runs: Path | None, cache: Path | None, workers: int | None, skip_missing: bool, **choice: object
+    runs: Path | None, cache: Path | None, force: bool, workers: int | None, skip_missing: bool, **choice: object
 ) -> None:
-    """Run what is due, through papermill, one process a run."""
+    """Run what is due, through papermill, one process a run. Stop it at any time: the same command goes on."""
     from lr_core import grid
 
-    planned = _plan(runs=runs, cache=cache, **choice)  # type: ignore[arg-type]
+    planned = _plan(runs=runs, cache=cache, force=force, **choice)  # type: ignore[arg-type]
     _show_plan(planned)
     due = [p.run for p in planned if p.due]
     can = _with_data(due)
-    failures = _run(can, runs or grid.RUNS, cache or grid.CACHE, workers) if can else []
+    failures = _run(can, runs or grid.RUNS, cache or grid.CACHE, workers, force) if can else []
     for outcome in failures:
         click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
     if failures or (len(can) < len(due) and not skip_missing):
@@ -149,7 +149,7 @@ def _with_data(due: list) -> list:
     return [run for run in due if had[run.dataset]]
 
 
-def _run(due: list, runs: Path, cache: Path, workers: int | None) -> list:
+def _run(due: list, runs: Path, cache: Path, workers: int | None, force: bool) -> list:
     from tqdm import tqdm
 
     from lr_core import grid
@@ -175,9 +175,13 @@ def _run(due: list, runs: Path, cache: Path, workers: int | None) -> list:
 
         def finished(outcome: grid.Outcome) -> None:
             word = f"failed: {outcome.error}" if outcome.error else "done"
-            bar.write(f"{outcome.run}: {word} ({_duration(outcome.seconds)})", file=sys.stdout)
+            word = "in progress elsewhere" if outcome.elsewhere else f"{word} ({_duration(outcome.seconds)})"
+            with bar.external_write_mode(file=sys.stdout):
+                click.echo(f"{outcome.run}: {word}")
 
-        outcomes = grid.run_grid(due, runs=runs, cache=cache, workers=workers, watch=watch, finished=finished)
+        outcomes = grid.run_grid(
+            due, runs=runs, cache=cache, workers=workers, force=force, watch=watch, finished=finished
+        )
     return [outcome for outcome in outcomes if outcome.error]
 
 

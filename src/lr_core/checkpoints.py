@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
+import os
 import warnings
 from pathlib import Path
 
@@ -22,12 +23,12 @@ def arm_name(arm: str, share: float | None) -> str:
 class Checkpoints:
     """A folder with `<arm>.safetensors` (weights) and `<arm>.json` (results and the weights' SHA-256) for each arm.
 
-    The JSON file is written last and vouches for the other: an arm counts as finished when both are whole and agree.
-    With `folder=None` nothing is kept.
+    The JSON file is written last and vouches for the other: an arm counts as finished when both are whole, agree, and
+    are of the run with this key. With `folder=None` nothing is kept.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, key: str = "") -> None:
+        self.folder, self.key = folder, key
 
     def read(self, arm: str) -> tuple[dict[str, Tensor], dict] | None:
         """Weights and results of a finished arm, or None. What is damaged is named, set aside and not used."""
@@ -42,6 +43,8 @@ class Checkpoints:
                 or _digest(kept["result"]) != kept["sha256"]
             ):
                 raise ValueError("checksum differs")
+            if kept.get("key", self.key) != self.key:  # arms that were kept before they had one still count
+                raise ValueError("it is of another run")
             found = kept["result"]["arm"]
             if arm != arm_name(found["arm"], found["memory_share"]):
                 raise ValueError(f"it is of {found['arm']}")
@@ -60,13 +63,20 @@ class Checkpoints:
             return
         content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
         write_atomically(self.folder / f"{arm}.safetensors", content)
-        kept = {"weights_sha256": hashlib.sha256(content).hexdigest(), "sha256": _digest(result), "result": result}
+        kept = {
+            "key": self.key,
+            "weights_sha256": hashlib.sha256(content).hexdigest(),
+            "sha256": _digest(result),
+            "result": result,
+        }
         write_atomically(self.folder / f"{arm}.json", json.dumps(kept).encode())
 
     def clear(self) -> None:
-        """Remove the folder, once the run's record is written."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder, once the run's record is written; what was set aside stays, and keeps it there."""
+        for parent, _, names in os.walk(self.folder, topdown=False) if self.folder else ():
+            for path in [Path(parent, name) for name in names if ".damaged" not in name] + [Path(parent)]:
+                with contextlib.suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _digest(result: dict) -> str:

@@ -1,11 +1,15 @@
-"""Writing so that a file is either whole or not there, and setting aside what is found damaged."""
+"""Writing so that a file is either whole or not there, locking it, and setting aside what is found damaged."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import itertools
 import os
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from lr_core.errors import LatentReplayError
 
@@ -28,11 +32,40 @@ def write_atomically(path: Path, content: bytes) -> None:
                 os.unlink(temporary)
         if not isinstance(error, OSError):  # Ctrl-C, say
             raise
-        raise LatentReplayError(f"{path}: cannot be written ({error.strerror}); name a folder that can be") from error
+        raise cannot_be_written(path, error) from error
+
+
+def cannot_be_written(path: Path, error: OSError) -> LatentReplayError:
+    """What to tell of a file or folder that the system would not have written, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room and give the same command again" if full else "name a folder that can be"
+    return LatentReplayError(f"{path}: cannot be written ({error.strerror}); {remedy}")
+
+
+def lock(path: Path) -> IO[bytes] | None:
+    """Take the lock of a file, made where there is none; None where another process has it. Closing it gives it back.
+
+    So does the end of the process, however it ends; a child process that inherits the file has the lock too. Whoever
+    has it may remove the file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except FileNotFoundError:  # removed between the two calls
+        return None
+    except OSError as error:
+        raise cannot_be_written(path, error) from error
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it was removed while this one waited
+            return file
+    file.close()
+    return None
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file to `<name>.damaged`, so that it is out of the way but not lost."""
-    aside = path.with_name(path.name + ".damaged")
+    """Rename a damaged file to `<name>.damaged` or `<name>.damaged-2` and so on: out of the way but not lost."""
+    names = itertools.chain([".damaged"], (f".damaged-{number}" for number in itertools.count(2)))
+    aside = next(a for name in names if not os.path.lexists(a := path.with_name(path.name + name)))
     os.replace(path, aside)
     return aside

@@ -1,4 +1,4 @@
-"""Which runs are due and why (`plan`), and running them through papermill on a pool of processes (`run_grid`)."""
+"""Which runs are due and why (`plan`), and running them through papermill, several kernels at a time (`run_grid`)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import contextlib
 import dataclasses
 import os
 import statistics
+import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-from lr_core import config, datasets, notebooks, records
+from lr_core import config, datasets, files, notebooks, records
+from lr_core.checkpoints import Checkpoints
 from lr_core.errors import LatentReplayError
-from lr_core.files import write_atomically
 from lr_core.notebooks import first_line
 from lr_core.records import RunId
 from lr_core.run import read_progress
@@ -37,12 +38,16 @@ class Planned:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `error` is one line (and `cell` where it happened), or None for success."""
+    """How a run ended: `error` is one line (and `cell` where it happened), or None for success.
+
+    `elsewhere`: it has not ended, for another process has it in work.
+    """
 
     run: RunId
     seconds: float
     error: str | None = None
     cell: str | None = None
+    elsewhere: bool = False
 
 
 def select(
@@ -86,19 +91,26 @@ def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, f
 
 def _judge(run: RunId, runs: Path, cache: Path) -> tuple[bool, str, float | None]:
     settings = config.profile(run.profile).settings
-    path = run.record(runs)
-    if not path.exists():
+    record = _standing(run, runs)
+    if record is None:
         kept = list((cache / records.key(run, settings)).glob("*.json")) if cache.is_dir() else []
         finished = sum(file.name != "progress.json" for file in kept)
         return True, f"no record, {finished} arms kept" if finished else "no record", None
-    try:
-        record = records.read(path)
-    except LatentReplayError as error:
-        return True, f"damaged record ({str(error).removeprefix(f'{path}: ')})", None
+    if isinstance(record, LatentReplayError):
+        return True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})", None
     seconds = sum(arm["seconds"] for arm in record["arms"])
     if record["key"] == records.key(run, settings):
         return False, "up to date", seconds
     return True, "; ".join(_differences(record, records.basis(run, settings))), seconds
+
+
+def _standing(run: RunId, runs: Path) -> dict | LatentReplayError | None:
+    """The record that a run has, or what is wrong with it, or None."""
+    path = run.record(runs)
+    try:
+        return records.read(path) if path.exists() else None
+    except LatentReplayError as error:
+        return error
 
 
 def _differences(record: dict, expected: dict) -> list[str]:
@@ -123,37 +135,56 @@ def run_grid(
     runs: Path = RUNS,
     cache: Path = CACHE,
     workers: int = 2,
+    force: bool = False,
     watch: Callable[[float, dict[RunId, str]], None] = lambda done, underway: None,
     finished: Callable[[Outcome], None] = lambda outcome: None,
     executor: Executor | None = None,
 ) -> list[Outcome]:
-    """Run each through the notebook template, one process a run; a run that fails does not stop the others.
+    """Run each through the notebook template, in a kernel of its own; a run that fails does not stop the others.
+
+    A run that another process has in work is waited for: then it is done, or it is due again.
 
     Parameters
     ----------
     due : the runs
-    workers : processes at a time, each with one thread: that is faster than one process with as many threads
+    workers : kernels at a time, each with one thread: that is faster than one process with as many threads
+    force : replace records that count as well; without it, one that was made since the plan stays
     watch : called about once a second with the share done (0 to 1) and a word on each run under way
-    finished : called as each run ends
-    executor : anything with the interface of `concurrent.futures`; a pool of processes where none is given
+    finished : called as each run ends, and once when it is found to be in work elsewhere
+    executor : anything with the interface of `concurrent.futures`; threads of this process where none is given
     """
     for run in due:  # before hours of work: is there a place to put its results?
         _check_writable(run.record(runs).parent)
     _check_writable(cache)
     keys = {run: records.key(run, config.profile(run.profile).settings) for run in due}
+    standing = {run: _standing(run, runs) for run in due} if force else {}
+    replaced = {run: record["sha256"] for run, record in standing.items() if isinstance(record, dict)}
     outcomes: list[Outcome] = []
-    # Spawned, not forked: a forked child would inherit the threads' locks of torch and of the progress bar.
-    pool = executor or ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn"))
+    elsewhere: set[RunId] = set()
     with contextlib.ExitStack() as stack:
+        pool, lifeline = executor or ThreadPoolExecutor(max(1, workers)), None
         if executor is None:
+            lifeline, end = os.pipe()
+            stack.callback(os.close, lifeline)
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        waiting: dict[Future[Outcome], RunId] = {pool.submit(execute, run, runs, cache): run for run in due}
+            stack.callback(os.close, end)  # the first of the three: all kernels end, also when Ctrl-C ends this block
+
+        def submit(run: RunId) -> Future[Outcome]:
+            return pool.submit(execute, run, runs, cache, replaced.get(run), lifeline)
+
+        waiting = {submit(run): run for run in due}
         while waiting:
             ready, _ = wait(waiting, timeout=1.0)
             for future in ready:
                 run = waiting.pop(future)
                 outcome = _outcome(future, run)
-                outcomes.append(outcome)
+                if not outcome.elsewhere:
+                    outcomes.append(outcome)
+                else:  # it is asked again when all others have been
+                    waiting[submit(run)] = run
+                    if run in elsewhere:
+                        continue
+                    elsewhere.add(run)
                 finished(outcome)
             underway = {}
             done = float(len(outcomes))
@@ -171,30 +202,35 @@ def run_grid(
 def _outcome(future: Future[Outcome], run: RunId) -> Outcome:
     try:
         return future.result()
-    except Exception as error:  # the process itself died: killed, or out of memory
-        return Outcome(run, 0.0, f"its process ended ({type(error).__name__}: {first_line(str(error))})")
+    except Exception as error:
+        return Outcome(run, 0.0, f"{type(error).__name__}: {first_line(str(error))}")
 
 
-def execute(run: RunId, runs: Path, cache: Path) -> Outcome:
-    """One run in this process and a kernel of its own. Success is a record with the right key, nothing less."""
+def execute(run: RunId, runs: Path, cache: Path, replaced: str | None = None, lifeline: int | None = None) -> Outcome:
+    """One run in a kernel of its own. Success is a record with the right key, nothing less.
+
+    Parameters
+    ----------
+    replaced : checksum of a record that counts and yet is to be replaced; any other was made meanwhile, and stays
+    lifeline : see `notebooks.executed`
+    """
     started = time.perf_counter()
-    parameters = {
-        "dataset": run.dataset,
-        "case": run.case,
-        "seed": run.seed,
-        "profile": run.profile,
-        "runs": str(runs.resolve()),
-        "cache": str(cache.resolve()),
-        "threads": 1,
-    }
+    key = records.key(run, config.profile(run.profile).settings)
+    folder = cache.resolve() / key
     cell = error = None
     try:
-        with notebooks.executed("case", parameters) as notebook:
-            record = records.read(run.record(runs))
-            if record["key"] == records.key(run, config.profile(run.profile).settings):
-                write_atomically(run.notebook(runs), notebook)
-            else:
-                error = "the notebook ended without writing its record"
+        lock = files.lock(folder / "lock")
+        if lock is None:
+            time.sleep(1)  # whoever has it in work needs longer than that
+            return Outcome(run, 0.0, elsewhere=True)
+        with lock:
+            record = _standing(run, runs)
+            if isinstance(record, LatentReplayError):
+                aside = files.set_aside(run.record(runs))
+                warnings.warn(f"damaged record: set aside as {aside}, the run is made again", stacklevel=2)
+            if not isinstance(record, dict) or record["key"] != key or record["sha256"] == replaced:
+                _make(run, runs, folder, lock.fileno(), lifeline)
+            Checkpoints(folder).clear()
     except notebooks.NotebookError as failure:
         cell, error = failure.cell, str(failure)
     except LatentReplayError as failure:
@@ -202,11 +238,33 @@ def execute(run: RunId, runs: Path, cache: Path) -> Outcome:
     return Outcome(run, time.perf_counter() - started, error, cell)
 
 
+def _make(run: RunId, runs: Path, folder: Path, lock: int, lifeline: int | None) -> None:
+    """Train or go on training, then write the notebook and, last, the record: where it is, all else is too."""
+    path = run.record(runs)
+    for part in path.parent.glob(f".{run.stem}.*.part"):  # of one that was killed while it wrote
+        part.unlink()
+    parameters = {
+        "dataset": run.dataset,
+        "case": run.case,
+        "seed": run.seed,
+        "profile": run.profile,
+        "runs": str(folder),
+        "cache": str(folder.parent),
+        "threads": 1,
+    }
+    with notebooks.executed("case", parameters, keep=[lock], lifeline=lifeline) as notebook:
+        record = records.read(run.record(folder))
+        if record["key"] != folder.name:
+            raise LatentReplayError("the notebook ended without writing its record")
+        files.write_atomically(run.notebook(runs), notebook)
+        records.write(record, path)
+
+
 def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+            probe.flush()
     except OSError as error:
-        raise LatentReplayError(f"{folder}: cannot be written ({error.strerror}); name a folder that can be") from error
+        raise files.cannot_be_written(folder, error) from error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lr_core.datasets import project_root
 from lr_core.errors import LatentReplayError, UsageError
 
 NOTEBOOKS = project_root() / "notebooks"
+
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # what went wrong, NotebookError says
 
 
 class NotebookError(LatentReplayError):
@@ -26,43 +31,74 @@ class NotebookError(LatentReplayError):
 
 
 @contextmanager
-def executed(name: str, parameters: Mapping[str, object]) -> Iterator[bytes]:
+def executed(
+    name: str, parameters: Mapping[str, object], *, keep: Sequence[int] = (), lifeline: int | None = None
+) -> Iterator[bytes]:
     """Run a notebook with these parameters in a kernel of its own; yields what it became, ready to be kept.
 
     That the notebook ran to its end is no proof of anything: look for what it was to leave behind. Paths among the
-    parameters, clock times and other traces of the machine are taken out of what is yielded.
+    parameters, clock times, warnings and other traces of the machine are taken out of what is yielded; the warnings
+    are given again here. The kernel ends with this process, however that ends. Several threads may do this at a time.
+
+    Parameters
+    ----------
+    keep : descriptors of files that the kernel inherits, so that their locks last as long as it does
+    lifeline : reading end of a pipe; the kernel ends when the other end is closed. One of its own where none is given
     """
     import papermill  # here: whoever only plans does not need it
+    from jupyter_client import AsyncKernelManager
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    class Kernel(AsyncKernelManager):
+        async def start_kernel(self, **options: object) -> None:  # type: ignore[override]
+            # Not through papermill's cwd, which is that of all threads.
+            await super().start_kernel(cwd=str(NOTEBOOKS), stdin=lifeline, pass_fds=keep, **options)
 
     template = NOTEBOOKS / f"{name}.ipynb"
     known = papermill.inspect_notebook(str(template))
     for parameter in parameters:  # papermill would only warn, and run with the default
         if parameter not in known:
             raise UsageError(f"{template.name} has no parameter {parameter!r}; it has {', '.join(known)}")
-    with tempfile.TemporaryDirectory(prefix="lr-notebook-") as folder:
-        target = Path(folder) / template.name
+    with ExitStack() as stack:
+        if lifeline is None:
+            lifeline, end = os.pipe()
+            stack.callback(os.close, lifeline)
+            stack.callback(os.close, end)
+        target = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lr-notebook-"))) / template.name
         try:
-            papermill.execute_notebook(
+            result = papermill.execute_notebook(
                 str(template),
                 str(target),
                 dict(parameters),
-                cwd=str(NOTEBOOKS),
                 kernel_name="python3",  # in an environment of its own, that environment's interpreter
+                kernel_manager_class=Kernel,
                 progress_bar=False,
                 log_output=False,
-                extra_arguments=["--log-level=40"],  # else each kernel warns that its loopback traffic is not encrypted
+                extra_arguments=[
+                    "--log-level=40",  # else each kernel warns that its loopback traffic is not encrypted
+                    "--IPKernelApp.exec_lines=import lr_core.lifeline",
+                ],
             )
         except papermill.PapermillExecutionError as failure:
-            raise NotebookError(
-                f"{failure.ename}: {first_line(failure.evalue)}", f"cell {failure.exec_count}"
-            ) from failure
+            word = f"{failure.ename}: {first_line(failure.evalue)}"
+            if failure.ename == "MemoryError" or "allocate memory" in word:
+                word = f"out of memory, try fewer at a time ({word})"
+            raise NotebookError(word, f"cell {failure.exec_count}") from failure
         except (DeadKernelError, CellTimeoutError) as failure:
-            raise NotebookError(f"its kernel died ({first_line(str(failure))})") from failure
+            word = f"its kernel died ({first_line(str(failure))}): it was killed, or the memory ran out"
+            raise NotebookError(word) from failure
         except (OSError, RuntimeError) as failure:
             raise NotebookError(f"{type(failure).__name__}: {first_line(str(failure))}") from failure
+        for warning in _warnings(result):
+            warnings.warn(warning, stacklevel=3)
         hidden = [value for value in parameters.values() if isinstance(value, str) and Path(value).is_absolute()]
         yield _cleaned(target.read_bytes(), hidden)
+
+
+def _warnings(notebook: Mapping) -> list[str]:
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    lines = [line for output in outputs if output.get("name") == "stderr" for line in output["text"].splitlines()]
+    return [line.partition(" UserWarning: ")[2] for line in lines if " UserWarning: " in line]
 
 
 def _cleaned(notebook: bytes, hidden: list[str]) -> bytes:
@@ -71,6 +107,8 @@ def _cleaned(notebook: bytes, hidden: list[str]) -> bytes:
     for cell in content["cells"]:
         for name in ("papermill", "execution"):
             cell["metadata"].pop(name, None)
+        if "outputs" in cell:
+            cell["outputs"] = [output for output in cell["outputs"] if output.get("name") != "stderr"]
     text = json.dumps(content, indent=1, ensure_ascii=False)
     for path in hidden:
         text = text.replace(json.dumps(path, ensure_ascii=False)[1:-1], "")

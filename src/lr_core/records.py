@@ -114,24 +114,27 @@ def read(path: Path) -> dict:
         raise LatentReplayError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise LatentReplayError(
-            f"{path}: is not a whole JSON file ({error}); delete it and run the grid again"
+            f"{path}: is not a whole JSON file ({error}); run the grid again, which sets it aside"
         ) from error
     version = record.get("schema") if isinstance(record, dict) else None
     if version != SCHEMA_VERSION:
         raise LatentReplayError(
-            f"{path}: schema version {version!r}, expected {SCHEMA_VERSION}; delete it and run the grid again"
+            f"{path}: schema version {version!r}, expected {SCHEMA_VERSION}; run the grid again, which sets it aside"
         )
     _validate(record, path)
     content = {name: value for name, value in record.items() if name != "sha256"}
     if digest(content) != record["sha256"]:
-        raise LatentReplayError(f"{path}: its content does not match its checksum; delete it and run the grid again")
+        raise LatentReplayError(
+            f"{path}: its content does not match its checksum; run the grid again, which sets it aside"
+        )
     run = record["run"]
     if run["dataset"] not in datasets.DATASETS:
         raise LatentReplayError(f"{path}: is of an unknown data set {run['dataset']!r}; delete it")
     stem = f"{run['dataset']}-case{run['case']}-seed{run['seed']}"
     if path.stem != stem or path.resolve().parent.name != record["profile"]:
         raise LatentReplayError(
-            f"{path}: is the record of {record['profile']}/{stem}; give it that name back, or delete it and run the grid again"
+            f"{path}: is the record of {record['profile']}/{stem}; give it that name back, or run the grid again, which "
+            "sets it aside"
         )
     return record
 

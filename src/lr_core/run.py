@@ -27,7 +27,7 @@ def run(
     Parameters
     ----------
     runs : folder of all runs; with it the record is written to `run_id.record(runs)`
-    cache : folder for finished arms and for the progress of the run, removed once the record is written
+    cache : folder for finished arms and for the progress of the run; whoever keeps the record clears it
     threads : of PyTorch; None leaves them as they are
     report : called after every epoch
 
@@ -38,8 +38,8 @@ def run(
     """
     settings = config.profile(run_id.profile).settings
     compute = resolve(settings.precision, threads)
-    folder = cache / records.key(run_id, settings) if cache is not None else None
-    checkpoints = Checkpoints(folder)
+    key = records.key(run_id, settings)
+    folder = cache / key if cache is not None else None
 
     def tell(progress: Progress) -> None:
         if folder is not None:
@@ -48,12 +48,11 @@ def run(
 
     result = protocol.Run(
         datasets.load(run_id.dataset), config.case(run_id.case), run_id.seed, settings,
-        compute=compute, checkpoints=checkpoints, report=tell,
+        compute=compute, checkpoints=Checkpoints(folder, key), report=tell,
     ).result()  # fmt: skip
     record = records.make(run_id, settings, result)
     if runs is not None:
         records.write(record, run_id.record(runs))
-        checkpoints.clear()
     return record
 
 
