@@ -16,8 +16,10 @@ from pathlib import Path
 import psutil
 import pypdf
 import pytest
+from click.testing import CliRunner
 
 from lr_core import datasets, records
+from lr_core.__main__ import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -120,6 +122,16 @@ def test_status_says_what_differs(grid, tmp_path, change, reason):
     status = command("status", "--profile", "smoke", "--case", 1, *places(tmp_path), folder=tmp_path)
     assert status.returncode == 0
     assert f"run   smoke digits case 1 seed 0: {reason}" in status.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "reason"),
+    [("runs", None, "up to date"), ("elsewhere", None, "no record"), ("elsewhere", "runs", "up to date")],
+)
+def test_lr_runs_names_the_folder_unless_the_command_does(grid, variable, option, reason):
+    arguments = ["--profile", "smoke", "--case", "1", *(["--runs", str(grid.folder / option)] if option else [])]
+    shown = CliRunner(env={"LR_RUNS": str(grid.folder / variable)}).invoke(cli, ["status", *arguments])
+    assert f"digits case 1 seed 0: {reason}" in shown.output
 
 
 def test_a_killed_kernel_loses_no_finished_arm(grid, tmp_path):

@@ -17,6 +17,9 @@ from lr_core import config
 from lr_core.errors import LatentReplayError, UsageError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_RUNS = click.option(
+    "--runs", type=_FOLDER, envvar="LR_RUNS", help="Folder of all runs.  [default: LR_RUNS, else report/runs]"
+)
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
@@ -24,7 +27,7 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--force", is_flag=True, help="Count every run as due."),
         click.option("--cache", type=_FOLDER, help="Folder for finished arms of unfinished runs."),
-        click.option("--runs", type=_FOLDER, help="Folder of all runs.  [default: report/runs]"),
+        _RUNS,
         click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated."),
         click.option("--case", "cases", type=int, multiple=True, help="Only this case; may be repeated."),
         click.option("--dataset", "datasets", multiple=True, help="Only this data set; may be repeated."),
@@ -110,7 +113,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--runs", type=_FOLDER, help="Folder of all runs.  [default: report/runs]")
+@_RUNS
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
 def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
