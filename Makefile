@@ -11,7 +11,7 @@ VENV := .venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup data figures notebooks report quick reproduce test lab bench lock clean clean-all environment FORCE
+.PHONY: help setup data figures notebooks report quick reproduce test test-long lab bench lock clean clean-all environment FORCE
 
 # What a reader sets to look at another profile must not end up in the paper itself.
 unexport LR_PROFILE
@@ -28,7 +28,8 @@ help: ## list the targets
 
 setup: ## make .venv from requirements.lock (minutes, once; 2 GB)
 report: ## render the paper from its records: HTML and PDF (a minute)
-test: ## run all tests, the notebooks too
+test: ## run the tests, the notebooks too
+test-long: ## disturb real grids in every way that they have to survive (10 minutes)
 lab: ## open the notebooks in JupyterLab
 
 ##@ Training
@@ -200,6 +201,10 @@ reproduce: $(READY) | $(CHECK)
 test: $(READY) | $(CHECK)
 	@echo "Running the tests and the notebooks"
 	@$(PY) -m pytest
+
+test-long: $(READY) | $(CHECK)
+	@echo "Running the tests that disturb real grids"
+	@$(PY) -m pytest -m long
 
 # Avalanche in an environment of its own, which sees the packages of this one: torch is installed once.
 bench: $(READY) | $(CHECK)
