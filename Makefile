@@ -11,7 +11,7 @@ VENV := .venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup data figures notebooks report quick reproduce test test-long lab bench lock clean clean-all environment FORCE
+.PHONY: help setup data figures notebooks report quick reproduce test test-long lab bench audit lock clean clean-all environment FORCE
 
 # What a reader sets to look at another profile must not end up in the paper itself.
 unexport LR_PROFILE
@@ -29,7 +29,7 @@ help: ## list the targets
 setup: ## make .venv from requirements.lock (minutes, once; 2 GB)
 report: ## render the paper from its records: HTML and PDF (a minute)
 test: ## run the tests, the notebooks too
-test-long: ## disturb real grids in every way that they have to survive (10 minutes)
+test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (15 minutes)
 lab: ## open the notebooks in JupyterLab
 
 ##@ Training
@@ -42,6 +42,7 @@ reproduce: ## train every run of the paper that is due, then render it (hours; a
 ##@ The project itself
 
 bench: ## measure speed beside peers, on an idle machine (20 minutes)
+audit: ## check the pinned packages against known vulnerabilities (a minute; needs the network)
 notebooks: ## run the notebooks and store their outputs, which `make test` compares (a minute)
 lock: ## pin anew what pyproject.toml asks for, in requirements.lock
 clean: ## remove rendered reports and caches; keeps data, records and finished arms of unfinished runs
@@ -205,6 +206,7 @@ test: $(READY) | $(CHECK)
 test-long: $(READY) | $(CHECK)
 	@echo "Running the tests that disturb real grids"
 	@$(PY) -m pytest -m long
+	@$(PY) -m pytest tests/test_bad_input.py --hypothesis-profile thorough
 
 # Avalanche in an environment of its own, which sees the packages of this one: torch is installed once.
 bench: $(READY) | $(CHECK)
@@ -216,6 +218,21 @@ bench: $(READY) | $(CHECK)
 	  touch .venv-avalanche/.ready; } || { echo "Avalanche cannot be had; it is left out" >&2; rm -rf .venv-avalanche; }
 	@$(PY) -m lr_core data fashion-mnist >/dev/null
 	@$(PY) benchmarks
+
+# pip-audit in an environment of its own. Its status is 1 whether it found something or could not look, but it leaves a
+# report only in the first case; --strict, so that a package that it has to skip does not pass for one without fault.
+AUDIT := .cache/audit
+audit: $(READY) | $(CHECK)
+	@[ -e $(AUDIT)/.ready ] || { echo "Installing pip-audit into $(AUDIT)"; rm -rf $(AUDIT); $(PY) -m venv $(AUDIT) && \
+	  $(AUDIT)/bin/python -m pip install --quiet --no-input --disable-pip-version-check pip-audit==2.10.1 && \
+	  touch $(AUDIT)/.ready; } || { echo "pip-audit cannot be had; nothing was checked" >&2; exit 3; }
+	@rm -f $(AUDIT)/found
+	@$(AUDIT)/bin/python -m pip_audit --requirement requirements.lock --no-deps --disable-pip --strict \
+	  --progress-spinner off --output $(AUDIT)/found 2>$(AUDIT)/log && \
+	  echo "No known vulnerability in the $$(grep -c == requirements.lock) packages of requirements.lock" || { \
+	  [ -s $(AUDIT)/found ] || { echo "The vulnerabilities known cannot be looked up; nothing was checked:" \
+	    "$$(tail -n 1 $(AUDIT)/log)" >&2; exit 3; }; \
+	  cat $(AUDIT)/found >&2; echo "requirements.lock pins packages with known vulnerabilities: see above" >&2; exit 1; }
 
 # JupyterLab refuses to run as root, which is who one is in a container, unless told that it may.
 lab: $(READY) | $(CHECK)

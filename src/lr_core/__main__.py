@@ -5,10 +5,11 @@ Exit status 0 for success, 1 for a failure, 2 for a request that was wrong.
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -37,7 +38,7 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 def cli() -> None:
     """Re-run the paper on latent replay."""
 
@@ -95,10 +96,13 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
 
     from lr_core import datasets, fetching, files, notebooks, thumbnails
 
-    folder = (folder or datasets.project_root() / "report" / "figures").resolve()
+    folder = (folder or datasets.project_root() / "report" / "figures").absolute()
     names = names or datasets.PAPER_DATASETS
     table = folder / "seconds.csv"
-    took = pd.read_csv(table, index_col="dataset").seconds.to_dict() if table.exists() else {}
+    try:
+        took = pd.read_csv(table, index_col="dataset")["seconds"].to_dict() if table.exists() else {}
+    except (ValueError, KeyError) as error:
+        raise LatentReplayError(f"{table}: is no table of seconds ({error}); delete it") from error
     for name in names:
         fetching.fetch(name)
     for name in names:
@@ -209,20 +213,28 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; what a user can cause is one line on stderr, never a traceback."""
-    warnings.showwarning = lambda message, *rest: click.echo(f"warning: {message}", err=True)
+    warnings.showwarning = lambda message, *rest: click.echo(f"warning: {LatentReplayError(str(message))}", err=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
     try:
-        cli(standalone_mode=False)
+        cli(arguments, standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("stopped; finished runs and arms are kept, the same command goes on", err=True)
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "python -m lr_core"
+        _fail(UsageError(f"{error.format_message()} ({command} --help says more)"))
     except LatentReplayError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        _fail(error)
+    except OSError as error:  # a path that the system does not take, a disk that fails
+        _fail(LatentReplayError(str(error)))
+
+
+def _fail(error: LatentReplayError) -> None:
+    click.echo(f"error: {error}", err=True)
+    sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 if __name__ == "__main__":

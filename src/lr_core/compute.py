@@ -7,9 +7,13 @@ import platform
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shown
 
 import torch
 from torch import nn
+
+from lr_core.config import is_whole
+from lr_core.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,11 @@ def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
     """CUDA, else MPS, else the CPU; "auto" is bf16 where that is native and fp32 elsewhere.
 
     Double precision always runs on the CPU: it serves results that agree on every machine, not speed.
-    Sets the number of threads and makes CUDA deterministic for this process.
+    Sets the number of threads (1 to 1024, else it is a `UsageError`) and makes CUDA deterministic for this process.
     """
     if threads is not None:
+        if not is_whole(threads, least=1) or threads > 1024:
+            raise UsageError(f"threads is {shown(threads)}; it must be a whole number from 1 to 1024")
         torch.set_num_threads(threads)
     device = torch.device("cpu")
     if precision != "fp64":

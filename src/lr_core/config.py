@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
+import sys
 from dataclasses import dataclass
+from reprlib import repr as shown
 
 import torch
 
@@ -24,6 +25,18 @@ EVALUATIONS = ("running", "batch", "mixed")
 
 PRECISIONS = ("auto", "fp32", "fp64")
 
+LIMIT = 2**31  # every whole number that can be set is below it; PyTorch bears no larger ones everywhere
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number that a float can hold; True is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_whole(value: object, least: int = -LIMIT) -> bool:
+    """Whether it is a whole number of at least `least` and below `LIMIT`; True and 1.0 are not."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < LIMIT
+
 
 @dataclass(frozen=True)
 class Case:
@@ -33,6 +46,9 @@ class Case:
     second: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for name, classes in vars(self).items():
+            if not isinstance(classes, tuple) or not all(map(is_whole, classes)):
+                raise UsageError(f"case: {name} is {shown(classes)}; it must be a tuple of classes, whole numbers")
         both = self.first + self.second
         twice = sorted({c for c in both if both.count(c) > 1})
         absent = sorted(set(range(CLASSES)) - set(both))
@@ -72,27 +88,27 @@ class Settings:
 
     def __post_init__(self) -> None:
         def refuse(name: str, rule: str) -> None:
-            raise UsageError(f"settings: {name} is {getattr(self, name)!r}; it must be {rule}")
+            raise UsageError(f"settings: {name} is {shown(getattr(self, name))}; it must be {rule}")
 
         if not isinstance(self.memory_shares, tuple):
             refuse("memory_shares", "a tuple of shares")
         for share in self.memory_shares:
-            if not _is_number(share) or not 0 < share <= 1:
+            if not is_number(share) or not 0 < share <= 1:
                 refuse("memory_shares", "a share of the images in (0, 1] each")
         if len(set(self.memory_shares)) < len(self.memory_shares):
             refuse("memory_shares", "free of repetitions")
         for name in ("train_share", "target_train_accuracy"):
-            if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) < 1:
+            if not is_number(getattr(self, name)) or not 0 < getattr(self, name) < 1:
                 refuse(name, "between 0 and 1, both excluded")
         # Of a batch of two a shuffled remainder of one could be left, of which BatchNorm has no statistics.
         for name, least in (("batch_size", 3), ("max_epochs", 1), ("latent_sample", 1)):
-            if not _is_whole(getattr(self, name)) or getattr(self, name) < least:
-                refuse(name, f"a whole number of at least {least}")
-        if self.images_per_class is not None and (not _is_whole(self.images_per_class) or self.images_per_class < 20):
-            refuse("images_per_class", "None or a whole number of at least 20")
-        if not _is_number(self.learning_rate) or not 0 < self.learning_rate < math.inf:
+            if not is_whole(getattr(self, name), least):
+                refuse(name, f"a whole number of at least {least}, below 2**31")
+        if self.images_per_class is not None and not is_whole(self.images_per_class, least=20):
+            refuse("images_per_class", "None or a whole number of at least 20, below 2**31")
+        if not is_number(self.learning_rate) or self.learning_rate <= 0:
             refuse("learning_rate", "a positive number")
-        if not _is_number(self.momentum) or not 0 <= self.momentum < 1:
+        if not is_number(self.momentum) or not 0 <= self.momentum < 1:
             refuse("momentum", "in [0, 1)")
         if self.precision not in PRECISIONS:
             refuse("precision", f"one of {', '.join(PRECISIONS)}")
@@ -108,19 +124,11 @@ class Settings:
         known = {field.name for field in dataclasses.fields(cls)}
         for name in values:
             if name not in known:
-                raise UsageError(f"settings: unknown name {name!r}; known are {', '.join(sorted(known))}")
+                raise UsageError(f"settings: unknown name {shown(name)}; known are {', '.join(sorted(known))}")
         shares = values.get("memory_shares")
         if isinstance(shares, list):
             values = values | {"memory_shares": tuple(shares)}
         return cls(**values)  # type: ignore[arg-type]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -181,15 +189,15 @@ PROFILES: dict[str, Profile] = {
 
 def profile(name: str) -> Profile:
     """The profile of that name, or a `UsageError` that lists the known ones."""
-    if name not in PROFILES:
-        raise UsageError(f"unknown profile {name!r}; known are {', '.join(PROFILES)}")
+    if not isinstance(name, str) or name not in PROFILES:
+        raise UsageError(f"unknown profile {shown(name)}; known are {', '.join(PROFILES)}")
     return PROFILES[name]
 
 
 def case(number: int) -> Case:
     """The case of Table 3 with that number, or a `UsageError` that lists the known ones."""
-    if not _is_whole(number) or number not in CASES:
-        raise UsageError(f"unknown case {number!r}; known are {', '.join(map(str, CASES))}")
+    if not is_whole(number) or number not in CASES:
+        raise UsageError(f"unknown case {shown(number)}; known are {', '.join(map(str, CASES))}")
     return CASES[number]
 
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
@@ -112,8 +113,8 @@ PAPER_DATASETS: tuple[str, ...] = tuple(name for name, info in _descriptions().i
 def describe(name: str) -> Description:
     """What `data/datasets.toml` says of a data set. Raises UsageError for an unknown name."""
     known = _descriptions()
-    if name not in known:
-        raise UsageError(f"unknown data set {name!r}: choose one of {', '.join(known)}")
+    if not isinstance(name, str) or name not in known:
+        raise UsageError(f"unknown data set {shown(name)}: choose one of {', '.join(known)}")
     return known[name]
 
 
@@ -133,7 +134,7 @@ def raw_folder() -> Path:
 def search_path() -> list[Path]:
     """The data roots in the order in which they are searched: those of LR_DATA_PATH, then `data/raw`."""
     listed = os.environ.get("LR_DATA_PATH", "").split(os.pathsep)
-    return [Path(entry).expanduser() for entry in listed if entry.strip()] + [raw_folder()]
+    return [Path(os.path.expanduser(entry)) for entry in listed if entry.strip()] + [raw_folder()]
 
 
 def load(name: str) -> Dataset:
@@ -182,6 +183,10 @@ def _load_part(info: Description, image_file: str, label_file: str) -> tuple[Byt
     if images.shape != (len(labels), SIDE, SIDE):
         raise LatentReplayError(
             f"{info.title}: {image_file} holds images of shape {images.shape}, {label_file} {len(labels)} labels"
+        )
+    if labels.max() >= len(info.class_names):
+        raise LatentReplayError(
+            f"{info.title}: {label_file} holds label {labels.max()}, but there are {len(info.class_names)} classes"
         )
     return images, labels
 

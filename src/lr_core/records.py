@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shown
 
 import jsonschema
 import pandas as pd
@@ -21,6 +23,8 @@ from lr_core.errors import LatentReplayError, UsageError
 from lr_core.files import write_atomically
 
 SCHEMA_VERSION = 1
+LARGEST = 8 << 20  # bytes; the largest record of the paper has 116,000, and no larger file is read into memory
+REMEDY = "run the grid again, which sets it aside"
 
 
 @dataclass(frozen=True, order=True)
@@ -36,8 +40,8 @@ class RunId:
         config.profile(self.profile)
         config.case(self.case)
         datasets.describe(self.dataset)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise UsageError(f"seed is {self.seed!r}; it must be a whole number of at least 0")
+        if not config.is_whole(self.seed, least=0):
+            raise UsageError(f"seed is {shown(self.seed)}; it must be a whole number of at least 0, below 2**31")
 
     @property
     def stem(self) -> str:
@@ -93,13 +97,13 @@ def make(run: RunId, settings: Settings, result: dict[str, object]) -> dict:
 
 def write(record: dict, path: Path) -> None:
     """Write a record whole or not at all."""
-    _validate(record, path)
     try:
         text = json.dumps(record, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
         raise LatentReplayError(
             f"{path}: not written, a value is not a number ({error}); the training diverged"
         ) from error
+    _validate(record, path)
     write_atomically(path, (text + "\n").encode())
 
 
@@ -109,38 +113,42 @@ def write(record: dict, path: Path) -> None:
 def read(path: Path) -> dict:
     """A record that is whole, of this schema and unaltered; anything else is a `LatentReplayError` that names it."""
     try:
-        record = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise LatentReplayError(f"{path}: is larger than any record ({LARGEST} bytes); {REMEDY}")
+        return _checked(json.loads(content), path)
     except OSError as error:
         raise LatentReplayError(f"{path}: cannot be read ({error.strerror})") from error
+    except RecursionError as error:
+        raise LatentReplayError(f"{path}: is nested too deeply for a record; {REMEDY}") from error
     except ValueError as error:
-        raise LatentReplayError(
-            f"{path}: is not a whole JSON file ({error}); run the grid again, which sets it aside"
-        ) from error
+        raise LatentReplayError(f"{path}: is not a whole JSON file ({error}); {REMEDY}") from error
+
+
+def _checked(record: object, path: Path) -> dict:
     version = record.get("schema") if isinstance(record, dict) else None
-    if version != SCHEMA_VERSION:
-        raise LatentReplayError(
-            f"{path}: schema version {version!r}, expected {SCHEMA_VERSION}; run the grid again, which sets it aside"
-        )
+    if not isinstance(record, dict) or version != SCHEMA_VERSION:
+        raise LatentReplayError(f"{path}: schema version {shown(version)}, expected {SCHEMA_VERSION}; {REMEDY}")
     _validate(record, path)
     content = {name: value for name, value in record.items() if name != "sha256"}
     if digest(content) != record["sha256"]:
+        raise LatentReplayError(f"{path}: its content does not match its checksum; {REMEDY}")
+    try:
+        run = RunId(record["profile"], **record["run"])
+    except UsageError as error:
+        raise LatentReplayError(f"{path}: {error}; delete it") from error
+    if path.stem != run.stem or path.resolve().parent.name != run.profile:
         raise LatentReplayError(
-            f"{path}: its content does not match its checksum; run the grid again, which sets it aside"
-        )
-    run = record["run"]
-    if run["dataset"] not in datasets.DATASETS:
-        raise LatentReplayError(f"{path}: is of an unknown data set {run['dataset']!r}; delete it")
-    stem = f"{run['dataset']}-case{run['case']}-seed{run['seed']}"
-    if path.stem != stem or path.resolve().parent.name != record["profile"]:
-        raise LatentReplayError(
-            f"{path}: is the record of {record['profile']}/{stem}; give it that name back, or run the grid again, which "
-            "sets it aside"
+            f"{path}: is the record of {run.profile}/{run.stem}; give it that name back, or {REMEDY}"
         )
     return record
 
 
 def read_all(runs: Path, profile: str) -> list[dict]:
     """All records of a profile, in the order data set (as `datasets.DATASETS`), case, seed."""
+    if not os.path.isdir(runs):
+        raise LatentReplayError(f"{runs}: there is no such folder; name one that holds the runs")
     records = [read(path) for path in sorted((runs / profile).glob("*.json"))]
 
     def order(record: dict) -> tuple[int, int, int]:
@@ -230,7 +238,15 @@ def _nullable(kind: dict) -> dict:
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
-_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}\\Z"}
+# Names and values that fit on one line, since `grid` says in which a record differs.
+_SETTING = {
+    "anyOf": [
+        {"type": ["number", "boolean", "null"]},
+        {"type": "string", "pattern": "^[a-z0-9_-]*\\Z"},
+        _list({"type": "number"}),
+    ]
+}
 _TASK = _object({"classes": _list(_COUNT, minItems=1), "train_images": _COUNT, "test_images": _COUNT})
 _PER_EVALUATION = {
     "accuracy": _object({"train": _SHARE, "test": _SHARE, "original_test": _nullable(_SHARE)}),
@@ -287,7 +303,7 @@ _SCHEMA = _object(
         "profile": _TEXT,
         "protocol_version": _COUNT,
         "run": _object({"dataset": _TEXT, "case": _COUNT, "seed": _COUNT}),
-        "settings": {"type": "object"},
+        "settings": {"type": "object", "propertyNames": {"pattern": "^[a-z_]+\\Z"}, "additionalProperties": _SETTING},
         "data": {"type": "object", "additionalProperties": _SHA256},
         "tasks": _object({"first": _TASK, "second": _TASK}),
         "arms": _list(_ARM, minItems=1),
@@ -301,11 +317,18 @@ _SCHEMA = _object(
         ),
     }
 )
-_VALIDATOR = jsonschema.Draft202012Validator(_SCHEMA)
+_DIALECT = jsonschema.Draft202012Validator
+# Stricter than JSON Schema and Python's reader: neither NaN nor infinities, no 2.0 for 2, nothing too large to compute with.
+_NUMBERS = _DIALECT.TYPE_CHECKER.redefine_many(
+    {"integer": lambda _, value: config.is_whole(value), "number": lambda _, value: config.is_number(value)}
+)
+_VALIDATOR = jsonschema.validators.extend(_DIALECT, type_checker=_NUMBERS)(_SCHEMA)
 
 
 def _validate(record: dict, path: Path) -> None:
     error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(record))
     if error is not None:
         where = "/".join(map(str, error.absolute_path)) or "the record"
-        raise LatentReplayError(f"{path}: does not follow schema {SCHEMA_VERSION}: {where}: {error.message[:160]}")
+        raise LatentReplayError(
+            f"{path}: does not follow schema {SCHEMA_VERSION}: {where}: {error.message[:160]}; {REMEDY}"
+        )
