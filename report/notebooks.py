@@ -134,7 +134,9 @@ def _read(path: Path, profile: str, titles: Mapping[str, str]) -> Run:
         epochs, seconds = (sum(arm[name] for arm in arms) for name in ("epochs", "seconds"))
         return Run(path, profile, titles[run["dataset"]], run["case"], run["seed"], epochs, seconds)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LatentReplayError(f"{path}: is no whole record ({error}); delete it and run the grid again") from error
+        raise LatentReplayError(
+            f"{path}: is no whole record ({error}); run the grid again, which sets it aside"
+        ) from error
 
 
 def write(runs: Iterable[Run], folder: Path) -> None:
@@ -172,7 +174,13 @@ def notebook_page(run: Run) -> bytes:
     import nbformat  # here, as nbconvert: seconds that nobody waits for when nothing has changed
     from bs4 import BeautifulSoup
 
-    notebook = nbformat.read(run.files[1], as_version=4)
+    try:
+        notebook = nbformat.read(run.files[1], as_version=4)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
+        word = str(error)[:160]
+        raise LatentReplayError(
+            f"{run.files[1]}: is no whole notebook ({word}); make it with `grid --force`"
+        ) from error
     body, _ = _exporter().from_notebook_node(notebook)
     soup = BeautifulSoup(body, "html.parser")
     for heading in soup("h1"):  # the page has one of its own

@@ -22,6 +22,7 @@ from IPython.display import Markdown
 
 from lr_core import config, datasets, figures, metrics, records
 from lr_core.config import EVALUATIONS
+from lr_core.errors import LatentReplayError
 from lr_core.memory import pixel_share
 
 HERE = Path(__file__).parent
@@ -104,7 +105,22 @@ PROFILE = os.environ.get("LR_PROFILE", "paper")
 ours = Runs(PROFILE)
 literal = Runs("literal")
 shown = (ours, literal) if PROFILE == "paper" else (ours,)  # whose runs this document is about
-published = pd.read_csv(HERE.parent / "data" / "published.csv")
+
+
+def read_published(path: Path) -> pd.DataFrame:
+    """The original's tables 4 to 12, a row for each table, arm and case; a `LatentReplayError` where they are damaged."""
+    names, numbers = ("dataset", "arm"), ("memory_pixels_percent", *_PUBLISHED.values())
+    kinds = dict.fromkeys(("table", "case"), int) | dict.fromkeys(names, str) | dict.fromkeys(numbers, float)
+    try:
+        table = pd.read_csv(path, usecols=list(kinds), dtype=kinds)
+        if not table[[*_PUBLISHED.values()]].stack().dropna().between(0, 1).all():
+            raise ValueError("an accuracy is not between 0 and 1")
+    except (OSError, ValueError) as error:
+        raise LatentReplayError(f"{path}: cannot be used ({error}); restore it with git") from error
+    return table
+
+
+published = read_published(HERE.parent / "data" / "published.csv")
 
 
 def run_id(record: dict) -> records.RunId:

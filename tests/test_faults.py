@@ -45,7 +45,7 @@ class Grid:
             env=os.environ | self.environment,
             text=True,
             process_group=0,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGHUP)],
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
         )
 

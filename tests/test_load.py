@@ -1,12 +1,20 @@
-"""Many runs, many at a time: none is lost, none fails, and the process that waits for them does not grow."""
+"""Many runs, many at a time: none is lost, none fails, the process that waits for them does not grow; many records."""
 
+import itertools
+import json
+import os
+import resource
 import subprocess
 import sys
 import time
 
 import psutil
 import pytest
+from test_end_to_end import ROOT
 from test_faults import Grid
+
+from lr_core import config, records
+from lr_core.records import RunId
 
 RUNS, AT_A_TIME = 48, 8  # `python tests/test_load.py 240` is the same with more
 
@@ -34,6 +42,27 @@ def test_of_many_runs_eight_at_a_time_none_is_lost(tmp_path):
     assert output.count(": done") == RUNS
     middle = len(memory) // 2  # by then everything is imported and all threads have worked
     assert max(memory[middle:]) < 1.1 * max(memory[:middle])
+
+
+@pytest.mark.long
+def test_the_paper_reads_and_renders_a_thousand_records_in_a_minute(watched, tmp_path):
+    settings = config.profile("smoke").settings
+    for case, seed in itertools.product((1, 2, 3, 4), range(250)):
+        run = RunId("smoke", "digits", case, seed)
+        path = run.record(tmp_path / "runs")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(records.make(run, settings, watched.result)))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, ROOT / "report" / "render", "--output-dir", tmp_path / "paper"],
+        env=os.environ | {"LR_PROFILE": "smoke", "LR_RUNS": str(tmp_path / "runs")},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (tmp_path / "paper" / "index.html").exists()
+    # Seconds of the processor, so that what else the machine does is not counted.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
 
 
 if __name__ == "__main__":

@@ -159,13 +159,25 @@ def test_what_is_no_longer_among_the_runs_is_removed(make, runs, tmp_path):
     assert mine.exists()
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"run": {"dataset": "imagenet"}, "arms": []}'])
-def test_a_damaged_record_is_one_line(notebooks, runs, tmp_path, text):
-    (runs / "paper" / "mnist-case1-seed0.json").write_text(text)
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        ("json", "{"),
+        ("json", "{}"),
+        ("json", '{"run": {"dataset": "imagenet"}, "arms": []}'),
+        ("ipynb", ""),
+        ("ipynb", '{"cells": [{"cell_type": "co'),
+        ("ipynb", "[]"),
+        ("ipynb", "{}"),
+        ("ipynb", '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}'),
+    ],
+)
+def test_a_damaged_file_is_one_line(notebooks, runs, tmp_path, suffix, text):
+    (runs / "paper" / f"mnist-case1-seed0.{suffix}").write_text(text)
     result = CliRunner().invoke(notebooks.main, ["--output-dir", tmp_path / "out", "--runs", runs])
     assert result.exit_code == 1
     (line,) = result.output.splitlines()
-    assert "mnist-case1-seed0.json: is no whole record" in line
+    assert f"mnist-case1-seed0.{suffix}: is no whole {'record' if suffix == 'json' else 'notebook'}" in line
 
 
 def git(folder, *arguments):

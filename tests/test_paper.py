@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from lr_core import datasets, records
+from lr_core.errors import LatentReplayError
 
 REPORT = Path(__file__).resolve().parents[1] / "report"
 
@@ -77,6 +78,24 @@ def test_every_published_row_is_complete(paper):
     assert paper.published.groupby("table").size().to_dict() == {
         4 + 3 * s + t: n for s in range(3) for t, n in enumerate((4, 12, 4))
     }
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        (lambda text: "", "No columns"),
+        (lambda text: text.replace("train_accuracy", "accuracy"), "train_accuracy"),
+        (lambda text: text.replace("0.9904", "nine"), "nine"),
+        (lambda text: text.replace("0.9904", "99.04"), "between 0 and 1"),
+        (lambda text: text[: text.rindex("kmnist") + 3], ""),
+    ],
+    ids=["empty", "a column less", "a word", "percent", "cut short"],
+)
+def test_damaged_published_values_are_one_line(paper, tmp_path, damage, word):
+    path = tmp_path / "published.csv"
+    path.write_text(damage((REPORT.parent / "data" / "published.csv").read_text()))
+    with pytest.raises(LatentReplayError, match=rf"published.csv: cannot be used \(.*{word}.*restore it"):
+        paper.read_published(path)
 
 
 @pytest.mark.parametrize(
