@@ -276,7 +276,7 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
         )
     data = pd.DataFrame(rows, columns=["case", "image", "class", "predicted_class", "epoch"])
     alt = f"Test images of {datasets.describe(dataset).title} that are forgotten first. {' '.join(said)}"
-    return drawn(f"forgotten-{dataset}", figures.forgotten(lines, FORGOTTEN), alt, data, _runs_of(dataset))
+    return drawn(f"forgotten-{dataset}", figures.pictures(lines, FORGOTTEN), alt, data, _runs_of(dataset))
 
 
 def _fate(names: list[str], label: int, predicted: int, last: int) -> str:

@@ -25,7 +25,7 @@ DRAWINGS = {
     "latents": lambda record, digits: figures.latents(record, digits.class_names),
     "latents_grid": lambda record, digits: figures.latents_grid([record, record], digits.class_names),
     "agreement": lambda record, digits: figures.agreement(DIFFERENCES),
-    "forgotten": lambda record, digits: figures.forgotten([("case 1", [(digits.images[0].numpy(), "0→1")])]),
+    "pictures": lambda record, digits: figures.pictures([("case 1", [(digits.images[0].numpy(), "0→1")])]),
     "budget": lambda record, digits: figures.budget([record], ("running", "mixed"), {(1, 0.05): 0.9}),
 }
 

@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -30,6 +30,9 @@ from sklearn.decomposition import PCA
 from lr_core.config import CLASSES
 from lr_core.datasets import Dataset
 from lr_core.memory import pixel_share
+
+if TYPE_CHECKING:
+    from lr_core.live import Look
 
 WIDTH = 6.5  # inches; the text width of the PDF
 SAMPLES = 19  # images a class that the sample figures show
@@ -412,22 +415,25 @@ def agreement(differences: pd.DataFrame, near: float = 0.02) -> Figure:
 
 
 @_styled
-def forgotten(rows: Sequence[tuple[str, Sequence[tuple[np.ndarray, str]]]], columns: int = 14) -> Figure:
-    """Images with a word below each, a named row for each run: what was forgotten first.
+def pictures(rows: Sequence[tuple[str, Sequence[tuple[np.ndarray, str]]]], columns: int = 14) -> Figure:
+    """Images with a word below each, a named row for each run or kind; dark is a large value.
 
     Parameters
     ----------
-    rows : (name, [((28, 28) uint8 image, what stands below it), ...])
+    rows : (name, [((height, width) values, what stands below it), ...]); bytes are shaded from 0 to 255, other values
+        from the smallest to the largest of their row
     """
-    figure = _figure(WIDTH, 0.05 + 0.66 * len(rows))
+    figure = _figure(WIDTH, 0.05 + 0.66 * 14 / columns * len(rows))
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for (name, images), line in zip(rows, axes, strict=True):
+        shown = np.array([values for values, _ in images[:columns]])
+        low, high = (0, 255) if shown.dtype == np.uint8 or not len(shown) else (shown.min(), shown.max())
         for axis in line:
             _bare(axis)
             axis.set_yticks([])
-        for axis, (pixels, below) in zip(line, images, strict=False):
-            axis.imshow(255 - pixels, cmap="gray", vmin=0, vmax=255, interpolation="none")
-            axis.set_xlabel(below, fontsize=6, labelpad=1.5)
+        for axis, values, (_, below) in zip(line, shown, images, strict=False):
+            axis.imshow(values, cmap="gray_r", vmin=low, vmax=high, interpolation="none")
+            axis.set_xlabel(below, fontsize=6 * (14 / columns) ** 0.5, labelpad=1.5)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=4)
     return figure
 
@@ -456,6 +462,136 @@ def rates(measured: Sequence[Mapping], experiments: Sequence[str]) -> Figure:
         axis.set_title(experiment)
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes[-1].set_xlabel("new images a second")
+    return figure
+
+
+# -- sequences of tasks (`live`) --------------------------------------------------------------------------------------
+
+# The two tasks of the paper keep their colours; up to eight more follow.
+SEQUENCE_COLOURS = (*TASK_COLOURS.values(), "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+SEQUENCE_STYLES: tuple[Any, ...] = ("-", (0, (3, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
+
+
+@_styled
+def task_curves(runs: Mapping[str, Sequence[Look]], evaluation: str = "mixed", columns: int = 3) -> Figure:
+    """Test accuracy on each task while the tasks are learned in turn, an axis for each run; a task begins at a line.
+
+    Parameters
+    ----------
+    runs : title -> what was seen (`live.TaskSequence.looks`), of at least one run
+    evaluation : where BatchNorm takes its statistics from
+    """
+    rows = -(-len(runs) // columns)
+    figure = _figure(WIDTH, 0.35 + 1.75 * rows)
+    axes = figure.subplots(rows, min(columns, max(2, len(runs))), sharey=True, squeeze=False)
+    most = 0
+    for axis, (title, looks) in zip(axes.flat, runs.items(), strict=False):
+        most = max(most, _draw_tasks(axis, looks, evaluation))
+        axis.set(title=title, xlabel="epoch", ylim=(-0.03, 1.03))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for axis in axes.flat[len(runs) :]:
+        axis.set_visible(False)
+    for row in axes:
+        row[0].set_ylabel("test accuracy")
+    lines = [Line2D([], [], **_task_line(task), label=f"task {task + 1}") for task in range(most)]
+    figure.legend(handles=lines, loc="outside upper center", ncols=min(len(lines), 5), fontsize=7.5, frameon=False)
+    return figure
+
+
+def _draw_tasks(axis: Axes, looks: Sequence[Look], evaluation: str) -> int:
+    """One run's curves, which begin with their tasks; returns how many there are."""
+    before = 0
+    places: list[int] = []
+    for look in looks:
+        if look.task and look.epoch == 0:
+            before = places[-1]
+            axis.axvline(before, color="#999999", linewidth=0.6)
+        places.append(before + look.epoch)
+    tasks = looks[-1].task + 1 if looks else 0
+    for task in range(tasks):
+        seen = [
+            (x, look.accuracy[evaluation][task]) for x, look in zip(places, looks, strict=True) if look.task >= task
+        ]
+        axis.plot(*zip(*seen, strict=True), **_task_line(task), marker="." if len(seen) == 1 else "", markersize=4)
+    return tasks
+
+
+def _task_line(task: int) -> dict[str, Any]:
+    return {
+        "color": SEQUENCE_COLOURS[task % len(SEQUENCE_COLOURS)],
+        "linestyle": SEQUENCE_STYLES[task % len(SEQUENCE_STYLES)],
+    }
+
+
+@_styled
+def accuracy_matrix(rows: Sequence[Sequence[float]]) -> Figure:
+    """Row i: the accuracy on each task so far after task i, in percent."""
+    size = len(rows)
+    figure = _figure(0.9 + 0.5 * size, 0.7 + 0.42 * size)
+    values = np.full((size, size), np.nan)
+    for number, row in enumerate(rows):
+        values[number, : len(row)] = row
+    axes = _draw_cells(figure, 100 * values, list(map(str, range(1, size + 1))), 100)
+    axes.set(xlabel="accuracy (%) on task", ylabel="after task")
+    return figure
+
+
+@_styled
+def confusion_matrix(
+    counts: Sequence[Sequence[int]], tasks: Sequence[Sequence[int]], class_names: Sequence[str]
+) -> Figure:
+    """Test images by true class (row) and by what they are taken for (column), in the order of learning.
+
+    Lines part the tasks. Classes of none of the tasks are left out; they have no images, and are rarely an answer.
+    """
+    order = [number for task in tasks for number in task]
+    values = np.array(counts, dtype=float)[np.ix_(order, order)]
+    figure = _figure(WIDTH * 0.62, WIDTH * 0.56)
+    axes = _draw_cells(
+        figure, np.where(values, values, np.nan), [class_names[number] for number in order], values.max()
+    )
+    axes.set(xlabel="taken for", ylabel="is")
+    for end in np.cumsum([len(task) for task in tasks])[:-1] - 0.5:
+        axes.axhline(end, color="black", linewidth=0.8)
+        axes.axvline(end, color="black", linewidth=0.8)
+    return figure
+
+
+def _draw_cells(figure: Figure, values: np.ndarray, names: Sequence[str], top: float) -> Axes:
+    """A square of cells shaded by their value from 0 to `top`, with the value written in each; NaN stays empty."""
+    axes = figure.subplots()
+    # As a mesh, not as an image: `svg` takes all images to be grey.
+    axes.pcolormesh(np.arange(len(values)), np.arange(len(values)), values, cmap="Blues", vmin=0, vmax=top)
+    for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
+        shade = "white" if values[row, column] > 0.6 * top else "black"
+        axes.text(column, row, f"{values[row, column]:.0f}", ha="center", va="center", fontsize=7, color=shade)
+    axes.set_xticks(range(len(names)), names, rotation=90 if len(max(names, key=len)) > 3 else 0)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    return axes
+
+
+@_styled
+def latent_planes(
+    planes: Sequence[tuple[np.ndarray, np.ndarray]], shares: tuple[float, float], class_names: Sequence[str]
+) -> Figure:
+    """Latents of each task in one plane with the same axes (`live.TaskSequence.plane`), coloured by class."""
+    columns = min(len(planes), 3)
+    rows = -(-len(planes) // columns)
+    figure = _figure(WIDTH, rows * WIDTH / columns * (0.95 if columns > 2 else 0.8))
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for task, (axis, (points, labels)) in enumerate(zip(axes.flat, planes, strict=False), start=1):
+        for number in dict.fromkeys(sorted(labels.tolist())):
+            chosen = points[labels == number]
+            axis.plot(*chosen.T, label=class_names[number], **_mark(number))
+        axis.set_title(f"task {task}")
+        axis.legend(loc="best", fontsize=6.5, handletextpad=0.2, markerscale=1.4)
+    for axis in axes.flat[len(planes) :]:
+        axis.set_visible(False)
+    figure.supxlabel(f"first component ({shares[0]:.0%} of the first task's variance)", fontsize=8)
+    figure.supylabel(f"second component ({shares[1]:.0%})", fontsize=8)
     return figure
 
 

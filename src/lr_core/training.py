@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +50,26 @@ def train(
     `inputs` are (n, 1, 28, 28) uint8 images or (n, 1, 6, 6) latents, `labels` (n,) int64, both on the device. With a
     `memory`, every update on a new batch is followed by an update on a batch of it (section 5 of the paper).
     """
+    epochs = []
+    for epoch in passes(
+        network, inputs, labels, settings=settings, compute=compute, generator=generator, memory=memory
+    ):
+        epochs.append(epoch)
+        after_epoch(epoch)
+    return epochs
+
+
+def passes(
+    network: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    settings: Settings,
+    compute: Compute,
+    generator: torch.Generator,
+    memory: LatentMemory | None = None,
+) -> Iterator[Epoch]:
+    """`train`, one pass each time that it is asked for the next: whoever stops asking stops the training."""
     optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
 
     def update(batch: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +84,6 @@ def train(
             correct = (log_probabilities.argmax(dim=1) == targets).sum()
         return correct, loss.detach() * len(targets)
 
-    epochs: list[Epoch] = []
     for number in range(1, settings.max_epochs + 1):
         network.train()
         # Summed on the device: reading each batch's value would make the device wait for every update.
@@ -78,8 +97,6 @@ def train(
             if memory is not None:
                 update(*memory.draw(settings.batch_size, generator))
         epoch = Epoch(number, correct.item() / len(inputs), loss.item() / len(inputs))
-        epochs.append(epoch)
-        after_epoch(epoch)
+        yield epoch
         if epoch.train_accuracy >= settings.target_train_accuracy:
             break
-    return epochs

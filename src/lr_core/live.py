@@ -1,0 +1,323 @@
+"""Tasks learned one after the other while one looks on: what the notebooks for trying things out are made of.
+
+`TaskSequence` is the protocol with its choices left open: any split of the classes into two tasks or more, and a
+compressor, a classifier or a memory policy of one's own. With two tasks and the paper's parts it computes, bit for bit,
+what an arm of `protocol.Run` does.
+
+Public, in reading order: `QUICK`, `parse_tasks`, `check_tasks`, `check_share`, `Look`, `Forgotten`, `Policy`,
+`TaskSequence`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from lr_core import config, memory, metrics, models, protocol
+from lr_core.checkpoints import arm_name
+from lr_core.compute import Compute, resolve
+from lr_core.config import CLASSES, EVALUATIONS, Settings
+from lr_core.datasets import Dataset
+from lr_core.errors import UsageError
+from lr_core.memory import LatentMemory
+from lr_core.monitor import Inputs
+from lr_core.protocol import FIRST_TASK, NO_REPLAY, REPLAY
+from lr_core.training import passes
+
+QUICK = Settings(images_per_class=200, batch_size=50, learning_rate=0.01, max_epochs=6)
+"""Seconds a task on two cores: as many updates as a few hundred images a class and a small batch allow."""
+
+Policy = Callable[[Tensor, Tensor, float, torch.Generator], LatentMemory]
+"""Which latents of a finished task are kept: (n, 1, 6, 6) latents, (n,) labels, share, generator, as `memory.choose`."""
+
+
+def parse_tasks(text: str) -> tuple[tuple[int, ...], ...]:
+    """Classes written as digits, tasks apart by a bar: "01234 | 56789" -> ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)).
+
+    Blanks and commas between the digits are as good as none. Raises UsageError for anything else, and wherever
+    `check_tasks` does.
+    """
+    strange = re.search(r"[^\d\s,|]", text)
+    if strange:
+        raise UsageError(f"{strange[0]!r} is no class: write digits, and a bar between tasks, as in 01234 | 56789")
+    tasks = tuple(tuple(int(digit) for digit in re.findall(r"\d", part)) for part in text.split("|"))
+    check_tasks(tasks)
+    return tasks
+
+
+def check_tasks(tasks: Sequence[Sequence[int]], classes: int = CLASSES) -> None:
+    """Raise UsageError unless these are two tasks or more, none empty, no class in two of them, all below `classes`."""
+    every = [number for task in tasks for number in task]
+    if not every:
+        raise UsageError("no class is chosen: write digits, and a bar between tasks, as in 01234 | 56789")
+    if len(tasks) < 2:
+        raise UsageError("there is one task alone, after which nothing can be forgotten: add another, as in 01 | 23")
+    for place, task in enumerate(tasks, start=1):
+        if not task:
+            raise UsageError(f"task {place} is left without a class: name one for it, or take its bar away")
+    twice = sorted({number for number in every if every.count(number) > 1})
+    if twice:
+        raise UsageError(f"class {twice[0]} is chosen twice: each class belongs to one task")
+    unknown = sorted(set(every) - set(range(classes)))
+    if unknown:
+        raise UsageError(f"there is no class {unknown[0]}: this data set has 0 to {classes - 1}")
+
+
+def check_share(share: float) -> None:
+    """Raise UsageError unless `share` of the images is more than nothing and at most all."""
+    if not 0 < share <= 1:
+        raise UsageError(f"a memory of {100 * share:g} % cannot be: choose more than 0 and at most 100 % of the images")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the network knows at one moment: before a task (epoch 0) or after one of its epochs."""
+
+    task: int  # the one being learned, from 0
+    epoch: int  # of that task
+    train_accuracy: float | None  # tallied while training; None at epoch 0
+    accuracy: Mapping[str, tuple[float, ...]]  # evaluation mode -> on the test images of each task so far
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Test images that were right when their task had been learned and are wrong now."""
+
+    positions: Tensor  # (n,) int64 into the data set
+    labels: Tensor  # (n,) int64
+    predicted: Tensor  # (n,) int64: what they are taken for now
+    known: int  # how many were right when their task had been learned
+
+
+class TaskSequence:
+    """Tasks, the networks that learn them, and what was seen of it so far.
+
+    Parameters
+    ----------
+    dataset : one of `datasets.load`, or one's own (`own.from_arrays`, `own.from_folder`)
+    tasks : the classes of each task, in the order of learning
+    share : of each finished task's training images that is kept as latents; None replays nothing
+    seed : draws split, weights, batches and memory
+    settings : of training; `memory_shares` and `latent_sample` are not used
+    frozen : whether the compressor stays as the first task left it; by default where there is replay (latents that
+        were stored must stay valid), so that without replay the whole network goes on learning, as in the paper
+    compressor : of one's own: (n, 1, 28, 28) floats in [0, 1] -> latents; (n, 1, 6, 6) for the paper's classifier
+    classifier : of one's own: latents -> (n, 10) log-probabilities
+    policy : which latents are kept
+    compute : device and precision; found by `compute.resolve` where not given
+
+    Raises
+    ------
+    UsageError
+        The split, the share or the networks do not fit; the message says what would.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        tasks: Sequence[Sequence[int]],
+        *,
+        share: float | None = 0.05,
+        seed: int = 0,
+        settings: Settings = QUICK,
+        frozen: bool | None = None,
+        compressor: nn.Module | None = None,
+        classifier: nn.Module | None = None,
+        policy: Policy = memory.choose,
+        compute: Compute | None = None,
+    ) -> None:
+        check_tasks(tasks, len(dataset.class_names))
+        if share is not None:
+            check_share(share)
+            if frozen is False:
+                raise UsageError("replay of latents needs a frozen compressor: what was stored would lose its meaning")
+        self.dataset, self.share, self.seed, self.settings, self.policy = dataset, share, seed, settings, policy
+        self.frozen = share is not None if frozen is None else frozen
+        self.compute = compute or resolve(settings.precision)
+        self.tasks = [protocol.split(dataset, task, settings, seed) for task in tasks]
+        self.compressor, self.classifier = self._networks(compressor, classifier)
+        self.looks: list[Look] = []
+        self.kept: list[LatentMemory] = []  # one for each finished task; positions are those in the data set
+        self._predicted: dict[str, list[Tensor]] = {}  # at the latest look, by evaluation mode, for each task so far
+        self._once: list[dict[str, Tensor]] = []  # for each finished task, what it got when it had been learned
+
+    # -- learning -----------------------------------------------------------------------------------------------
+
+    def learn(self) -> Iterator[Look]:
+        """Learn all tasks, and look before each and after each epoch. Who stops asking keeps what was learned so far."""
+        network: nn.Module = nn.Sequential(self.compressor, self.classifier)
+        inputs = [self._images(task) for task in self.tasks]
+        for number, new in enumerate(inputs):
+            if number == 1 and self.frozen:
+                network = self.classifier
+            yield self._look(network, inputs[: number + 1], 0, None)
+            for epoch in passes(
+                network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
+                generator=config.generator(self.seed, "batches", *self._purpose(number)), memory=self.memory,
+            ):  # fmt: skip
+                yield self._look(network, inputs[: number + 1], epoch.number, epoch.train_accuracy)
+            self._once.append({mode: predicted[number] for mode, predicted in self._predicted.items()})
+            if number == 0 and self.frozen:
+                protocol.freeze(self.compressor)
+                inputs[:] = [self._latents(each) for each in inputs]
+            if self.share is not None and number + 1 < len(inputs):
+                self._remember(number, inputs[number])
+
+    def run(self) -> TaskSequence:
+        """Learn all tasks without looking up; returns the sequence itself."""
+        for _ in self.learn():
+            pass
+        return self
+
+    def _look(self, network: nn.Module, inputs: Sequence[Inputs], epoch: int, train_accuracy: float | None) -> Look:
+        newest_first = list(reversed(inputs))
+        accuracy = {}
+        for mode in EVALUATIONS:
+            shuffle = config.generator(self.seed, "mixed", "test")  # the same after every epoch, as in the protocol
+            with self.compute.autocast():
+                tests = [each.test for each in newest_first]
+                predicted = metrics.predict(network, tests, mode, self.settings.batch_size, shuffle)
+            self._predicted[mode] = predicted[::-1]
+            accuracy[mode] = tuple(
+                metrics.accuracy(classes, each.test_labels)
+                for classes, each in zip(self._predicted[mode], inputs, strict=True)
+            )
+        self.looks.append(Look(len(inputs) - 1, epoch, train_accuracy, accuracy))
+        return self.looks[-1]
+
+    def _remember(self, number: int, task: Inputs) -> None:
+        assert self.share is not None
+        draw = config.generator(self.seed, "memory", *([number] if number else []))
+        kept = self.policy(task.train, task.train_labels, self.share, draw)
+        self.kept.append(LatentMemory(kept.latents, kept.labels, self.tasks[number].train[kept.positions.cpu()]))
+
+    def _purpose(self, number: int) -> list[object]:
+        # As the protocol's arms are called, so that the same batches are drawn.
+        if number == 0:
+            return [FIRST_TASK]
+        arm = REPLAY if self.share is not None else "frozen" if self.frozen else NO_REPLAY
+        return [arm_name(arm, self.share), *([number] if number > 1 else [])]
+
+    def _networks(self, compressor: nn.Module | None, classifier: nn.Module | None) -> tuple[nn.Module, nn.Module]:
+        papers = models.build(config.derived_seed(self.seed, "weights"))
+        own = papers[0] if compressor is None else nn.Sequential(_Scaled(), compressor)
+        networks = self.compute.place(own), self.compute.place(classifier or papers[1])
+        two = self.dataset.images[:2].unsqueeze(1).to(self.compute.device)
+        for module in networks:
+            module.eval()
+        with torch.no_grad():
+            try:
+                latents = networks[0](two)
+            except RuntimeError as error:
+                raise UsageError(f"the compressor does not take (n, 1, 28, 28) images: {_short(error)}") from error
+            try:
+                shape = tuple(networks[1](latents).shape)
+            except (RuntimeError, ValueError) as error:
+                raise UsageError(
+                    f"the classifier does not take the compressor's latents of shape {('n', *latents.shape[1:])}; "
+                    f"the paper's takes (n, 1, 6, 6): {_short(error)}"
+                ) from error
+        if shape != (2, CLASSES):
+            raise UsageError(f"the classifier gives {shape} for two images; it must be (2, {CLASSES})")
+        return networks
+
+    def _images(self, task: protocol.Task) -> Inputs:
+        images, labels = self.dataset.images.unsqueeze(1), self.dataset.labels
+        parts = (images[task.train], labels[task.train], images[task.test], labels[task.test])
+        return Inputs(*(part.to(self.compute.device) for part in parts))
+
+    def _latents(self, task: Inputs) -> Inputs:
+        train, test = (protocol.encode(self.compressor, part, self.compute) for part in (task.train, task.test))
+        return Inputs(train, task.train_labels, test, task.test_labels)
+
+    # -- what came of it ----------------------------------------------------------------------------------------
+
+    @property
+    def learned(self) -> list[protocol.Task]:
+        """The tasks that were begun."""
+        return self.tasks[: self.looks[-1].task + 1] if self.looks else []
+
+    @property
+    def memory(self) -> LatentMemory | None:
+        """All that is kept, of all finished tasks; None where nothing is. Positions are those in the data set."""
+        if not self.kept:
+            return None
+        parts = zip(*((kept.latents, kept.labels, kept.positions) for kept in self.kept), strict=True)
+        return LatentMemory(*(torch.cat(part) for part in parts))
+
+    @property
+    def memory_bytes(self) -> int:
+        """What has to be stored in single precision: four bytes a value, one a label."""
+        return sum(4 * kept.latents.numel() + len(kept) for kept in self.kept)
+
+    def matrix(self, mode: str = "mixed") -> list[tuple[float, ...]]:
+        """Row i: after task i, the accuracy on the test images of tasks 0 to i (the latest, where it was stopped)."""
+        return [
+            [look for look in self.looks if look.task == number][-1].accuracy[mode]
+            for number in range(len(self.learned))
+        ]
+
+    def forgetting(self, mode: str = "mixed") -> float | None:
+        """Mean over the tasks but the last of `metrics.forgetting`; None while there is one task alone."""
+        rows = self.matrix(mode)
+        lost = [metrics.forgetting(rows[n][n], rows[-1][n]) for n in range(len(rows) - 1)]
+        return sum(lost) / len(lost) if lost else None
+
+    def confusion(self, mode: str = "mixed") -> list[list[int]]:
+        """(10, 10) counts over the test images of all tasks so far: row the true class, column the predicted one."""
+        labels = torch.cat([self.dataset.labels[task.test] for task in self.learned])
+        return metrics.confusion(torch.cat(self._predicted[mode]).cpu(), labels)
+
+    def forgotten(self, mode: str = "mixed") -> Forgotten:
+        """Of the tasks before the present one, the test images that were known and are no longer."""
+        places = range(len(self.learned) - 1)
+        positions = torch.cat([self.tasks[n].test for n in places] or [torch.empty(0, dtype=torch.int64)])
+        labels = self.dataset.labels[positions]
+        once = torch.cat([self._once[n][mode].cpu() for n in places] or [labels])
+        now = torch.cat([self._predicted[mode][n].cpu() for n in places] or [labels])
+        lost = (once == labels) & (now != labels)
+        return Forgotten(positions[lost], labels[lost], now[lost], int((once == labels).sum()))
+
+    def encode(self, positions: Tensor) -> Tensor:
+        """(n, 1, 6, 6) latents of the images at these positions, through the compressor as it is now."""
+        images = self.dataset.images[positions].unsqueeze(1).to(self.compute.device)
+        return protocol.encode(self.compressor, images, self.compute)
+
+    def plane(self, sample: int = 200) -> tuple[list[tuple[np.ndarray, np.ndarray]], tuple[float, float]]:
+        """Test latents of each task, begun or not, in the plane of the first task's two main components.
+
+        For each task (n, 2) coordinates and (n,) labels, of at most `sample` images; and the shares of the first
+        task's variance along the two. The basis is that of the first task's training latents.
+        """
+
+        def rows(positions: Tensor) -> np.ndarray:
+            return self.encode(positions).flatten(1).cpu().double().numpy()
+
+        basis = PCA(n_components=2, svd_solver="full").fit(rows(self.tasks[0].train))
+        tests = [task.test[:sample] for task in self.tasks]
+        points = [(basis.transform(rows(test)), self.dataset.labels[test].numpy()) for test in tests]
+        first, second = basis.explained_variance_ratio_
+        return points, (float(first), float(second))
+
+
+class _Scaled(nn.Module):
+    """(n, 1, 28, 28) uint8 pixels -> floats in [0, 1], in the precision that the network was placed in."""
+
+    white: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("white", torch.tensor(255.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images / self.white
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
