@@ -17,7 +17,6 @@ import os
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import click
 
+from lr_core import datasets
 from lr_core.errors import LatentReplayError
 from lr_core.files import write_atomically
 
@@ -110,8 +110,7 @@ def main(output_dir: Path, runs: Path) -> None:
 
 def find(folder: Path) -> list[Run]:
     """All runs of the profiles that are shown, in the order profile, data set, case, seed."""
-    described = tomllib.loads((ROOT / "data" / "datasets.toml").read_text(encoding="utf-8"))
-    titles = {name: info["title"] for name, info in described.items()}
+    titles = {name: datasets.describe(name).title for name in datasets.DATASETS}
     found = [
         _read(path, profile, titles)
         for profile in dict.fromkeys([*PROFILES, os.environ.get("LR_PROFILE", PROFILES[0])])

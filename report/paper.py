@@ -60,10 +60,21 @@ class Runs:
 
     @cached_property
     def records(self) -> list[dict]:
-        """All records; those made under other settings or another protocol version are left out with a warning."""
+        """Those of the profile's data sets, which the sentences are about."""
+        return self._read(added=False)
+
+    @cached_property
+    def added(self) -> list[dict]:
+        """Those of data sets that a user has added, which have tables of their own."""
+        return self._read(added=True)
+
+    def _read(self, added: bool) -> list[dict]:
+        """Records; those made under other settings or another protocol version are left out with a warning."""
         kept = []
         for record in records.read_all(self.runs, self.profile):
             run = run_id(record)
+            if (run.dataset not in config.profile(self.profile).datasets) != added:
+                continue
             if record["key"] == records.key(run, self.settings):
                 kept.append(record)
             else:
@@ -73,7 +84,7 @@ class Runs:
     def of(self, dataset: str, case: int | None = None, seed: int | None = None) -> list[dict]:
         """Records of a data set, one for each case, with the smallest seed unless one is named."""
         found: dict[int, dict] = {}
-        for record in self.records:
+        for record in self.records + self.added:
             run = record["run"]
             if run["dataset"] == dataset and case in (None, run["case"]) and seed in (None, run["seed"]):
                 found.setdefault(run["case"], record)
@@ -97,8 +108,9 @@ class Runs:
 
     @property
     def datasets(self) -> list[str]:
-        """The profile's data sets, in the paper's order."""
-        return [name for name in datasets.DATASETS if name in config.profile(self.profile).datasets]
+        """The profile's data sets, in the paper's order, then those that a user has added."""
+        known = {*config.profile(self.profile).datasets, *(record["run"]["dataset"] for record in self.added)}
+        return [name for name in datasets.DATASETS if name in known]
 
 
 PROFILE = os.environ.get("LR_PROFILE", "paper")
@@ -158,7 +170,7 @@ def page(record: dict) -> str:
 
 
 def _told() -> list[dict]:
-    return [record for runs in shown for record in runs.records]
+    return [record for runs in shown for record in runs.records + runs.added]
 
 
 def _references(sources: Iterable[str]) -> str:

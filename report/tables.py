@@ -277,7 +277,7 @@ def provenance() -> Markdown:
     """Where each run was made, with what, and how long it took; its case leads to the executed notebook."""
     rows = []
     for runs in shown:
-        for record in runs.records:
+        for record in runs.records + runs.added:
             run, made = record["run"], [arm["provenance"] for arm in record["arms"]]
             title = datasets.describe(run["dataset"]).title
             rows.append(

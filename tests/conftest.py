@@ -73,6 +73,15 @@ def digits():
     return datasets.load("digits")
 
 
+@pytest.fixture
+def data_root(tmp_path, monkeypatch):
+    """A data root on the search path; the sets that are added to it are forgotten again."""
+    monkeypatch.setenv("LR_DATA_PATH", str(tmp_path / "data"))
+    yield tmp_path / "data"
+    monkeypatch.undo()
+    datasets.reread()
+
+
 @pytest.fixture(scope="session")
 def cpu():
     """Single precision on the CPU, whatever else the machine has."""

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pandas as pd
 import pytest
 
-from lr_core import datasets, records
+from lr_core import datasets, own, records
 from lr_core.errors import LatentReplayError
 
 REPORT = Path(__file__).resolve().parents[1] / "report"
@@ -146,6 +146,22 @@ def test_a_record_of_other_settings_is_left_out_and_named(paper, written):
     runs = paper.Runs("smoke", written)  # the record's settings are the tests' own, not those of the profile
     with pytest.warns(UserWarning, match="smoke digits case 1 seed 0: its record is out of date"):
         assert runs.records == []
+
+
+def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
+    paper, tables, watched, digits, data_root, tmp_path, monkeypatch
+):
+    mine = own.from_arrays("mine", digits.images.numpy(), digits.labels.numpy())
+    own.add(mine, origin="the digits again", licence="CC BY 4.0", root=data_root)
+    run_id = records.RunId("smoke", "mine", 1, 0)
+    runs = paper.Runs("smoke", tmp_path)
+    records.write(records.make(run_id, runs.settings, watched.result), run_id.record(tmp_path))
+    assert (runs.records, runs.datasets) == ([], ["digits", "mine"])
+    for name in ("records", "added", "settings"):
+        monkeypatch.setitem(paper.ours.__dict__, name, getattr(runs, name))
+    arm = next(arm for arm in runs.added[0]["arms"] if arm["memory_share"] == 0.25)
+    assert f"{arm['accuracy']['running']['original_test']:.4f}" in tables.results("mine", "replay").data
+    assert "mine, case 1" in tables.provenance().data
 
 
 def test_values_come_from_the_right_arm(paper, record, monkeypatch):

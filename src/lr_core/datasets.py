@@ -3,8 +3,8 @@
 What is known of each set (files, checksums, class names, licence, sources) is in `data/datasets.toml`; nothing is
 loaded whose SHA-256 is not the one written there. `fetching` gets what is not there yet.
 
-Public, in reading order: `Dataset`, `Description`, `project_root`, `DATASETS`, `PAPER_DATASETS`, `describe`,
-`checksums`, `search_path`, `load`, `available`.
+Public, in reading order: `Dataset`, `Description`, `project_root`, `search_path`, `reread`, `DATASETS`,
+`PAPER_DATASETS`, `describe`, `checksums`, `load`, `available`.
 """
 
 from __future__ import annotations
@@ -86,9 +86,35 @@ def project_root() -> Path:
     return checkout if (checkout / "data" / "datasets.toml").is_file() else Path.cwd()
 
 
+def raw_folder() -> Path:
+    """Where fetched data is put, and where data is looked for last: `data/raw` of the project."""
+    return project_root() / "data" / "raw"
+
+
+def search_path() -> list[Path]:
+    """The data roots in the order in which they are searched: those of LR_DATA_PATH, then `data/raw`."""
+    listed = os.environ.get("LR_DATA_PATH", "").split(os.pathsep)
+    return [Path(os.path.expanduser(entry)) for entry in listed if entry.strip()] + [raw_folder()]
+
+
 @cache
 def _descriptions() -> Mapping[str, Description]:
-    path = project_root() / "data" / "datasets.toml"
+    """The project's own, then those that users have put into a data root (`own.add`)."""
+    known = dict(_tables(project_root() / "data" / "datasets.toml"))
+    for path in [path for root in search_path() for path in sorted(root.glob("*/dataset.toml"))]:
+        for name, info in _tables(path).items():
+            known.setdefault(name, info)
+    return known
+
+
+def reread() -> None:
+    """Read the descriptions anew: of sets added, or of a search path changed, since this module was imported."""
+    global DATASETS
+    _descriptions.cache_clear()
+    DATASETS = tuple(_descriptions())
+
+
+def _tables(path: Path) -> Mapping[str, Description]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         return {name: _description(name, table) for name, table in tables.items()}
@@ -124,17 +150,6 @@ def checksums(name: str) -> dict[str, str]:
 
 
 # ------------------------------------------------------------------------------------------------- finding, loading
-
-
-def raw_folder() -> Path:
-    """Where fetched data is put, and where data is looked for last: `data/raw` of the project."""
-    return project_root() / "data" / "raw"
-
-
-def search_path() -> list[Path]:
-    """The data roots in the order in which they are searched: those of LR_DATA_PATH, then `data/raw`."""
-    listed = os.environ.get("LR_DATA_PATH", "").split(os.pathsep)
-    return [Path(os.path.expanduser(entry)) for entry in listed if entry.strip()] + [raw_folder()]
 
 
 def load(name: str) -> Dataset:

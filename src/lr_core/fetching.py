@@ -232,6 +232,8 @@ def _attempts(info: Description) -> Iterator[tuple[str, Opener]]:
             yield f"npm package {what} with npm from PyPI's {NPM_WHEEL}", partial(_from_npm, None, what)
         elif kind == "deb":
             yield f"Debian package {what}", partial(_from_debian, what)
+        elif kind == "own":
+            yield "own.add", partial(_fail, "it put the set there once; add it again")
         else:
             yield source, partial(_fail, "data/datasets.toml names a kind of source that does not exist")
 
