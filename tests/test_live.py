@@ -1,5 +1,6 @@
 """Sequences of tasks: what is refused, and that two tasks are an arm of the protocol, bit for bit."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -95,6 +96,19 @@ def test_two_tasks_are_an_arm_of_the_protocol(watched, digits, tiny, double, pla
     weights = {k: v for k, v in watched.weights("replay-0.25" if share else "no-replay").items()}
     network = sequence.classifier if share else nn.Sequential(sequence.compressor, sequence.classifier)
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+def test_branches_of_one_first_task_are_sequences_of_their_own(digits, tiny, double):
+    first = TaskSequence(digits, HALVES, settings=tiny, compute=double)
+    assert {look.task for look in first.learn(1)} == {0}
+    before = copy.deepcopy(first.classifier.state_dict())
+    branch = first.branch(0.25).run()
+    alone = TaskSequence(digits, HALVES, share=0.25, settings=tiny, compute=double).run()
+    assert branch.looks == alone.looks
+    assert all(torch.equal(value, before[name]) for name, value in first.classifier.state_dict().items())
+    assert (len(first.looks), first.kept) == (3, [])
+    with pytest.raises(UsageError, match="only where the first task alone"):
+        branch.branch()
 
 
 # -- more than two ----------------------------------------------------------------------------------------------------

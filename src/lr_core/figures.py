@@ -26,13 +26,14 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 from PIL import Image
 from sklearn.decomposition import PCA
+from torch import Tensor
 
 from lr_core.config import CLASSES
 from lr_core.datasets import Dataset
 from lr_core.memory import pixel_share
 
 if TYPE_CHECKING:
-    from lr_core.live import Look
+    from lr_core.live import Forgotten, Look
 
 WIDTH = 6.5  # inches; the text width of the PDF
 SAMPLES = 19  # images a class that the sample figures show
@@ -571,6 +572,21 @@ def _draw_cells(figure: Figure, values: np.ndarray, names: Sequence[str], top: f
     axes.tick_params(length=0)
     axes.grid(visible=False)
     return axes
+
+
+def forgotten(dataset: Dataset, lost: Forgotten) -> Figure:
+    """The first images that were forgotten, with their class and what they are taken for now."""
+    names = dataset.class_names
+    fates = [f"{names[was]}\n→ {names[now]}" for was, now in zip(lost.labels, lost.predicted, strict=True)]
+    return pictures([("", list(zip(dataset.images[lost.positions].numpy(), fates, strict=True)))], columns=10)
+
+
+def image_latents(dataset: Dataset, positions: Tensor, latents: Tensor) -> Figure:
+    """The first of the images at (n,) positions above their latents, (n, c, height, width), of which channel 0."""
+    names = [dataset.class_names[number] for number in dataset.labels[positions]]
+    images = [(image, "") for image in dataset.images[positions].numpy()]
+    below = list(zip(latents[:, 0].cpu().double().numpy(), names, strict=True))
+    return pictures([("image", images), ("latent", below)], columns=10)
 
 
 @_styled

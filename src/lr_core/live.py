@@ -10,6 +10,7 @@ Public, in reading order: `QUICK`, `parse_tasks`, `check_tasks`, `check_share`, 
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,12 +134,8 @@ class TaskSequence:
         compute: Compute | None = None,
     ) -> None:
         check_tasks(tasks, len(dataset.class_names))
-        if share is not None:
-            check_share(share)
-            if frozen is False:
-                raise UsageError("replay of latents needs a frozen compressor: what was stored would lose its meaning")
-        self.dataset, self.share, self.seed, self.settings, self.policy = dataset, share, seed, settings, policy
-        self.frozen = share is not None if frozen is None else frozen
+        self._choose(share, frozen, policy)
+        self.dataset, self.seed, self.settings = dataset, seed, settings
         self.compute = compute or resolve(settings.precision)
         self.tasks = [protocol.split(dataset, task, settings, seed) for task in tasks]
         self.compressor, self.classifier = self._networks(compressor, classifier)
@@ -149,13 +146,21 @@ class TaskSequence:
 
     # -- learning -----------------------------------------------------------------------------------------------
 
-    def learn(self) -> Iterator[Look]:
-        """Learn all tasks, and look before each and after each epoch. Who stops asking keeps what was learned so far."""
+    def learn(self, until: int | None = None) -> Iterator[Look]:
+        """Learn the next tasks, all or up to a number of them, and look before each and after each epoch.
+
+        Who stops asking keeps what was learned so far.
+        """
         network: nn.Module = nn.Sequential(self.compressor, self.classifier)
         inputs = [self._images(task) for task in self.tasks]
-        for number, new in enumerate(inputs):
-            if number == 1 and self.frozen:
+        for number in range(len(self._once), until or len(self.tasks)):
+            if number and self.frozen and network is not self.classifier:
+                protocol.freeze(self.compressor)
+                inputs = [self._latents(each) for each in inputs]
                 network = self.classifier
+            if number and self.share is not None:
+                self._remember(number - 1, inputs[number - 1])
+            new = inputs[number]
             yield self._look(network, inputs[: number + 1], 0, None)
             for epoch in passes(
                 network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
@@ -163,17 +168,35 @@ class TaskSequence:
             ):  # fmt: skip
                 yield self._look(network, inputs[: number + 1], epoch.number, epoch.train_accuracy)
             self._once.append({mode: predicted[number] for mode, predicted in self._predicted.items()})
-            if number == 0 and self.frozen:
-                protocol.freeze(self.compressor)
-                inputs[:] = [self._latents(each) for each in inputs]
-            if self.share is not None and number + 1 < len(inputs):
-                self._remember(number, inputs[number])
 
-    def run(self) -> TaskSequence:
-        """Learn all tasks without looking up; returns the sequence itself."""
-        for _ in self.learn():
+    def branch(
+        self, share: float | None = None, *, frozen: bool | None = None, policy: Policy = memory.choose
+    ) -> TaskSequence:
+        """A copy that goes on with another memory; for a sequence that has learned its first task and no other."""
+        if len(self._once) != 1 or self.looks[-1].task:
+            raise UsageError(
+                "only where the first task alone has been learned can other ways be taken: learn(1) does that"
+            )
+        other = copy.copy(self)
+        other.compressor, other.classifier = copy.deepcopy((self.compressor, self.classifier))
+        other.looks, other.kept, other._once = self.looks[:], [], self._once[:]
+        other._predicted = dict(self._predicted)
+        other._choose(share, frozen, policy)
+        return other
+
+    def run(self, until: int | None = None) -> TaskSequence:
+        """`learn` in one go; returns the sequence itself."""
+        for _ in self.learn(until):
             pass
         return self
+
+    def _choose(self, share: float | None, frozen: bool | None, policy: Policy) -> None:
+        if share is not None:
+            check_share(share)
+            if frozen is False:
+                raise UsageError("replay of latents needs a frozen compressor: what was stored would lose its meaning")
+        self.share, self.policy = share, policy
+        self.frozen = share is not None if frozen is None else frozen
 
     def _look(self, network: nn.Module, inputs: Sequence[Inputs], epoch: int, train_accuracy: float | None) -> Look:
         newest_first = list(reversed(inputs))
