@@ -470,18 +470,10 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(name):
     one_line(str(refused.value))
 
 
-@pytest.mark.parametrize(
-    ("parameter", "words"),
-    [
-        ({"case": "one"}, "UsageError: unknown case 'one'; known are 1, 2, 3, 4"),
-        ({"dataset": ["digits"]}, "UsageError: unknown data set ['digits']: choose one of"),
-        ({"threads": "two"}, "UsageError: threads is 'two'; it must be a whole number from 1 to 1024"),
-    ],
-)
-def test_a_parameter_of_the_wrong_type_is_one_line(parameter, words):
-    with pytest.raises(notebooks.NotebookError) as refused, notebooks.executed("case", parameter):
+def test_a_parameter_of_the_wrong_type_is_one_line():
+    with pytest.raises(notebooks.NotebookError) as refused, notebooks.executed("case", {"threads": "two"}):
         pass
-    assert words in one_line(str(refused.value))
+    assert "UsageError: threads is 'two'; it must be a whole number from 1 to 1024" in one_line(str(refused.value))
 
 
 # -- command lines ------------------------------------------------------------------------------------------------

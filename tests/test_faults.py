@@ -500,9 +500,10 @@ def test_whoever_does_not_own_the_checkout_can_run_it_elsewhere(undisturbed):
         os.chmod(home, 0o755)
         other = {"user": 65534, "group": 65534, "extra_groups": []}
         grid = Grid(home, "--case", 1, **environment)
-        if subprocess.run(
-            [sys.executable, "-c", "import torch"], cwd="/", env=os.environ | environment, **other
-        ).returncode:
+        probe = [sys.executable, "-c", "import torch"]
+        try:
+            subprocess.run(probe, cwd="/", env=os.environ | environment, check=True, **other)
+        except (PermissionError, subprocess.CalledProcessError):
             pytest.skip("other users cannot run this Python")
         grid.finish(**other)
         assert same(grid, undisturbed, numbers)
