@@ -23,6 +23,7 @@ import safetensors.torch
 import sets
 import torch
 from conftest import CANARY
+from IPython.core.inputtransformer2 import TransformerManager
 from sets import TRAIN_IMAGES, flipped, tiny_description, tiny_files
 
 from lr_core import checkpoints, datasets, fetching, notebooks
@@ -164,7 +165,7 @@ def test_no_code_runs_what_data_say(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_no_notebook_runs_what_data_say_or_reaches_a_network(path):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-    code = "\n".join("".join(cell["source"]) for cell in cells)
+    code = TransformerManager().transform_cell("\n".join("".join(cell["source"]) for cell in cells))
     assert dangers(code) == []
     assert connections(code) == set()
 
