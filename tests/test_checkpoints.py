@@ -88,6 +88,7 @@ DAMAGE = {
     "result without its checksum": ("json", without("sha256")),
     "result without the weights' checksum": ("json", without("weights_sha256")),
     "result without the result": ("json", without("result")),
+    "result without its run": ("json", without("key")),
     "result of another run": ("json", lambda content: content.replace(b'"key": ""', b'"key": "other"')),
     "weights cut short": ("safetensors", lambda content: content[:-1]),
     "weights empty": ("safetensors", lambda content: b""),

@@ -43,7 +43,7 @@ class Checkpoints:
                 or _digest(kept["result"]) != kept["sha256"]
             ):
                 raise ValueError("checksum differs")
-            if kept.get("key", self.key) != self.key:  # arms that were kept before they had one still count
+            if kept["key"] != self.key:
                 raise ValueError("it is of another run")
             found = kept["result"]["arm"]
             if arm != arm_name(found["arm"], found["memory_share"]):

@@ -107,7 +107,7 @@ def svg(figure: Figure) -> str:
 
 
 def _compact(document: str) -> str:
-    """A third of the size, and looks the same: the paper carries all its figures in one file.
+    """Less than half the size, and looks the same: the paper carries all its figures in one file.
 
     Coordinates in hundredths of a point, a style once for all marks in a row that share it, one font throughout, and
     images (which are grey and opaque) as such.
