@@ -45,8 +45,8 @@ bench: ## measure speed beside peers, on an idle machine (20 minutes)
 audit: ## check the pinned packages against known vulnerabilities (a minute; needs the network)
 notebooks: ## run the notebooks and store their outputs, which `make test` compares (a minute)
 lock: ## pin anew what pyproject.toml asks for, in requirements.lock
-clean: ## remove rendered reports and caches; keeps data, records and finished arms of unfinished runs
-clean-all: ## clean, and remove .venv and the finished arms too
+clean: ## remove rendered reports and caches; keeps data, records and what unfinished runs trained
+clean-all: ## clean, and remove .venv and what unfinished runs trained too
 
 # ---------------------------------------------------------------------------------------------------- environment
 
@@ -249,4 +249,4 @@ clean:
 
 clean-all: clean
 	@rm -rf .venv .venv-avalanche .cache src/*.egg-info
-	@echo "Removed the environments and finished arms of unfinished runs"
+	@echo "Removed the environments and what unfinished runs trained"

@@ -12,7 +12,7 @@ from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES, serve, tasks
 from lr_core import config, datasets, memory, models
 from lr_core.compute import Compute, resolve
 from lr_core.protocol import Run, encode, freeze
-from lr_core.training import train
+from lr_core.training import Training
 
 IMAGES_PER_CLASS = 500  # of the whole case: its five arms, each with
 EPOCHS = 10
@@ -34,7 +34,7 @@ def updates(phase: str, compute: Compute, images: int, share: float) -> None:
     generator = config.generator(0, "batches")
 
     def epoch() -> int:
-        train(network, new, new_labels, settings=settings, compute=compute, generator=generator, memory=kept)
+        next(Training(network, new, new_labels, settings=settings, compute=compute, generator=generator, memory=kept))
         compute.synchronize()
         return images
 

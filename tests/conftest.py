@@ -97,11 +97,12 @@ def double():
 def watched(digits, tmp_path_factory):
     kept = checkpoints.Checkpoints(tmp_path_factory.mktemp("arms"))
     seen = Watched(None, {}, kept)
-    train, freeze, forward = protocol.train, protocol.freeze, models.Compressor.forward
+    freeze, forward = protocol.freeze, models.Compressor.forward
 
-    def watching_train(network, inputs, labels, **options):
-        seen.trained.append((network, inputs, options["settings"], options.get("memory")))
-        return train(network, inputs, labels, **options)
+    class WatchedTraining(protocol.Training):
+        def __init__(self, network, inputs, labels, **options):
+            seen.trained.append((network, inputs, options["settings"], options.get("memory")))
+            super().__init__(network, inputs, labels, **options)
 
     def watching_freeze(module):
         freeze(module)
@@ -113,7 +114,7 @@ def watched(digits, tmp_path_factory):
         return forward(module, images)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "train", watching_train)
+        patch.setattr(protocol, "Training", WatchedTraining)
         patch.setattr(protocol, "freeze", watching_freeze)
         patch.setattr(models.Compressor, "forward", watching_forward)
         seen.run = protocol.Run(digits, config.case(1), 0, TINY, checkpoints=kept, report=seen.progress.append)

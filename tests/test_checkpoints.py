@@ -1,4 +1,4 @@
-"""Finished arms of an unfinished run: kept whole, or set aside and trained again."""
+"""Checkpoints of an unfinished run: kept whole, or set aside; what was trained is not trained again."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from lr_core import config, protocol, records
-from lr_core.checkpoints import Checkpoints
+from lr_core.checkpoints import Checkpoints, arm_name
 from lr_core.errors import LatentReplayError
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
@@ -28,7 +28,8 @@ def test_what_is_written_is_read(kept):
     assert result == RESULT
     assert weights.keys() == WEIGHTS.keys()
     assert all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
-    assert {file.name for file in kept.folder.iterdir()} == {"no-replay.json", "no-replay.safetensors"}
+    assert {file.name for file in kept.folder.iterdir()} == {"no-replay.safetensors"}
+    assert kept.finished() == 1
 
 
 def test_weights_in_any_memory_format_are_kept(tmp_path):
@@ -38,12 +39,19 @@ def test_weights_in_any_memory_format_are_kept(tmp_path):
     assert torch.equal(checkpoints.read("no-replay")[0]["w"], weight)
 
 
-def test_an_arm_that_was_not_finished_is_not_there(kept):
+def test_an_unfinished_arm_is_not_taken_for_a_finished_one(kept):
     assert kept.read("first-task") is None
-    # The result is written last: without it, weights vouch for nothing.
-    (kept.folder / "no-replay.json").unlink()
-    assert kept.read("no-replay") is None
-    assert (kept.folder / "no-replay.safetensors").exists()
+    kept.write("first-task", WEIGHTS, {"epoch": 1}, finished=False)
+    assert kept.read("first-task") is None
+    assert kept.finished() == 1
+    assert kept.read("first-task", finished=False)[1] == {"epoch": 1}
+
+
+def test_a_finished_arm_leaves_nothing_unfinished(kept):
+    kept.write("first-task", WEIGHTS, {}, finished=False)
+    kept.write("first-task", WEIGHTS, RESULT)
+    assert kept.read("first-task", finished=False) is None
+    assert kept.read("first-task")[1] == RESULT
 
 
 def test_a_new_result_replaces_the_old(kept):
@@ -55,6 +63,7 @@ def test_without_a_folder_nothing_is_kept():
     checkpoints = Checkpoints(None)
     checkpoints.write("no-replay", WEIGHTS, RESULT)
     assert checkpoints.read("no-replay") is None
+    assert checkpoints.finished() == 0
     checkpoints.clear()
 
 
@@ -70,84 +79,76 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         Checkpoints(tmp_path / "file" / "arms").write("arm", WEIGHTS, RESULT)
 
 
-def other_weights():
-    return safetensors.torch.save({"a": torch.zeros(2, 3)})
+def altered(**metadata):
+    """The same file with other metadata; None leaves an entry out."""
 
+    def alter(content):
+        size = int.from_bytes(content[:8], "little")
+        known = json.loads(content[8 : 8 + size])["__metadata__"] | metadata
+        known = {name: value for name, value in known.items() if value is not None}
+        return safetensors.torch.save(safetensors.torch.load(content), known)
 
-def without(name):
-    return lambda content: json.dumps({k: v for k, v in json.loads(content).items() if k != name}).encode()
+    return alter
 
 
 DAMAGE = {
-    "result cut short": ("json", lambda content: content[:-5]),
-    "result empty": ("json", lambda content: b""),
-    "result not JSON": ("json", lambda content: b"\x80 no text"),
-    "result no object": ("json", lambda content: b"[]"),
-    "result null": ("json", lambda content: b"null"),
-    "result with a digit altered": ("json", lambda content: content.replace(b"0.123456789", b"0.123456788")),
-    "result without its checksum": ("json", without("sha256")),
-    "result without the weights' checksum": ("json", without("weights_sha256")),
-    "result without the result": ("json", without("result")),
-    "result without its run": ("json", without("key")),
-    "result of another run": ("json", lambda content: content.replace(b'"key": ""', b'"key": "other"')),
-    "weights cut short": ("safetensors", lambda content: content[:-1]),
-    "weights empty": ("safetensors", lambda content: b""),
-    "weights with a bit flipped": (
-        "safetensors",
-        lambda content: content[:-3] + bytes([content[-3] ^ 1]) + content[-2:],
-    ),
-    "weights of another arm": ("safetensors", lambda content: other_weights()),
+    "cut short": lambda content: content[:-1],
+    "cut within its header": lambda content: content[:20],
+    "empty": lambda content: b"",
+    "no such file": lambda content: b"\x80 no tensors",
+    "a size that lies": lambda content: b"\xff" * 8 + content[8:],
+    "a bit of the weights flipped": lambda content: content[:-3] + bytes([content[-3] ^ 1]) + content[-2:],
+    "a digit of the result altered": lambda content: content.replace(b"0.123456789", b"0.123456788"),
+    "without metadata": lambda content: safetensors.torch.save(safetensors.torch.load(content)),
+    "without its checksum": altered(sha256=None),
+    "without its run": altered(key=None),
+    "of another run": altered(key="other"),
+    "without its arm": altered(arm=None),
+    "of another arm": altered(arm="first-task"),
+    "without its result": altered(result=None),
+    "with another result": altered(result="{}"),
 }
 
 
-@pytest.mark.parametrize(("kind", "damage"), DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_checkpoint_is_named_set_aside_and_not_used(kept, kind, damage):
-    file = kept.folder / f"no-replay.{kind}"
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "unfinished"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_checkpoint_is_named_set_aside_and_not_used(tmp_path, damage, finished):
+    kept = Checkpoints(tmp_path / "arms")
+    kept.write("no-replay", WEIGHTS, RESULT, finished=finished)
+    (file,) = kept.folder.iterdir()
     damaged = damage(file.read_bytes())
     assert damaged != file.read_bytes()
     file.write_bytes(damaged)
     with pytest.warns(UserWarning, match="damaged checkpoint") as warnings:
-        assert kept.read("no-replay") is None
+        assert kept.read("no-replay", finished=finished) is None
     (warning,) = warnings
     message = str(warning.message)
-    assert str(kept.folder / "no-replay.json") in message
+    assert str(file) in message
     assert "trained again" in message
     assert "\n" not in message
-    assert {f.name for f in kept.folder.iterdir()} == {"no-replay.json.damaged", "no-replay.safetensors.damaged"}
-    assert (kept.folder / f"no-replay.{kind}.damaged").read_bytes() == damaged
+    assert {f.name: f.read_bytes() for f in kept.folder.iterdir()} == {f"{file.name}.damaged": damaged}
     # The second time there is nothing left to warn of, and a new arm can be kept.
-    assert kept.read("no-replay") is None
-    kept.write("no-replay", WEIGHTS, RESULT)
-    assert kept.read("no-replay") is not None
-
-
-def test_missing_weights_are_damage_too(kept):
-    (kept.folder / "no-replay.safetensors").unlink()
-    with pytest.warns(UserWarning, match=r"set aside as no-replay\.json\.damaged"):
-        assert kept.read("no-replay") is None
+    assert kept.read("no-replay", finished=finished) is None
+    kept.write("no-replay", WEIGHTS, RESULT, finished=finished)
+    assert kept.read("no-replay", finished=finished) is not None
 
 
 # -- in a run -----------------------------------------------------------------------------------------------------
 
 
-def cut_weights(folder, arm):
+def cut(folder, arm):
     file = folder / f"{arm}.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
 
 
-def swap_weights(folder, arm):
+def swap(folder, arm):
     shutil.copy(folder / "replay-0.25.safetensors", folder / f"{arm}.safetensors")
-
-
-def cut_result(folder, arm):
-    file = folder / f"{arm}.json"
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
 @pytest.mark.parametrize(
     ("arm", "damage"),
-    [("first-task", cut_weights), ("replay-0.05", swap_weights), ("no-replay", cut_result)],
-    ids=["first task, weights cut", "replay, weights of another arm", "no replay, result cut"],
+    [("first-task", cut), ("replay-0.05", swap), ("no-replay", cut)],
+    ids=["first task, cut", "replay, another arm's", "no replay, cut"],
 )
 def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
     digits, tiny, tiny_arms, watched, run_id, record, tmp_path, arm, damage
@@ -155,7 +156,7 @@ def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
     folder, told = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms"), []
     damage(folder, arm)
     again = protocol.Run(digits, config.case(1), 0, tiny, checkpoints=Checkpoints(folder), report=told.append)
-    with pytest.warns(UserWarning, match=f"{arm}.json: damaged checkpoint"):
+    with pytest.warns(UserWarning, match=f"{arm}.safetensors: damaged checkpoint"):
         result = again.result()
     once = {name: 1 for name in tiny_arms}  # an arm that is read reports once, one that is trained after each epoch
     assert {name: sum(p.arm == name for p in told) for name in tiny_arms} == once | {arm: tiny.max_epochs}
@@ -167,3 +168,44 @@ def test_shares_that_hardly_differ_are_arms_of_their_own(digits, tiny, watched, 
     settings = replace(tiny, memory_shares=(0.25, 0.25000001))
     run = protocol.Run(digits, config.case(1), 0, settings, checkpoints=Checkpoints(folder))
     assert [arm["memory_share"] for arm in run.result()["arms"]] == [None, 0.25, 0.25000001, None]
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a run: it comes after an epoch, once that is kept."""
+
+
+def interrupted(digits, settings, folder, arm, epoch):
+    def stop(progress):
+        if (progress.arm, progress.epoch) == (arm, epoch):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        protocol.Run(digits, config.case(1), 0, settings, checkpoints=Checkpoints(folder), report=stop).result()
+
+
+@pytest.mark.parametrize("arm", ["first-task", "replay-0.05", "no-replay"])
+def test_an_interrupted_arm_goes_on_to_the_same_record(digits, tiny, tiny_arms, run_id, record, tmp_path, arm):
+    told = []
+    for epoch in range(1, tiny.max_epochs + 1):  # also after the last one, whose results were not kept yet
+        interrupted(digits, tiny, tmp_path, arm, epoch)
+    again = protocol.Run(digits, config.case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
+    result = again.result()
+    assert arm not in {progress.arm for progress in told}  # all of its epochs had been trained before
+    assert records.without_timings(records.make(run_id, tiny, result)) == records.without_timings(record)
+    seconds = next(a["seconds"] for a in result["arms"] if arm_name(a["arm"], a["memory_share"]) == arm)
+    assert seconds > 0
+
+
+def test_an_arm_that_another_library_began_is_trained_from_its_start(
+    digits, tiny, run_id, record, tmp_path, monkeypatch
+):
+    interrupted(digits, tiny, tmp_path, "first-task", 1)
+    told, stamp = [], protocol.stamp
+    monkeypatch.setattr(protocol, "stamp", lambda compute: stamp(compute) | {"sources_sha256": "other"})
+    again = protocol.Run(digits, config.case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
+    with pytest.warns(
+        UserWarning, match="first-task: begun where sources_sha256 differed; it is trained from its start"
+    ):
+        result = again.result()
+    assert [p.epoch for p in told if p.arm == "first-task"] == list(range(1, tiny.max_epochs + 1))
+    assert result["arms"][0]["accuracy"] == record["arms"][0]["accuracy"]

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pypdf
 import pytest
+import safetensors
 from click.testing import CliRunner
 
 from lr_core import datasets, records
@@ -37,6 +38,11 @@ def command(*arguments, folder, wait=True, **environment):
         return process
     process.output, process.errors = process.communicate(timeout=400)
     return process
+
+
+def kept_arm(path):
+    with safetensors.safe_open(path, "pt") as content:
+        return json.loads(content.metadata()["result"])["arm"]
 
 
 def places(folder):
@@ -140,7 +146,7 @@ def test_a_killed_kernel_loses_no_finished_arm(grid, tmp_path):
     process = command(*arguments, folder=tmp_path, wait=False)
     cache = tmp_path / "cache"
     deadline = time.monotonic() + 300
-    while not list(cache.glob("*/first-task.json")):
+    while not list(cache.glob("*/first-task.safetensors")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     (kernel,) = [
@@ -155,12 +161,12 @@ def test_a_killed_kernel_loses_no_finished_arm(grid, tmp_path):
     assert "Traceback" not in output + errors
     assert not list((tmp_path / "runs").rglob("*.*"))
 
-    kept = next(cache.glob("*/first-task.json")).read_bytes()
+    kept = kept_arm(next(cache.glob("*/first-task.safetensors")))
     again = command(*arguments, folder=tmp_path)
     assert again.returncode == 0, again.errors
     assert "no record, 1 arms kept" in again.output
     record = records.read(tmp_path / "runs" / "smoke" / grid.record.name)
-    assert record["arms"][0] == json.loads(kept)["result"]["arm"]
+    assert record["arms"][0] == kept
     assert records.without_timings(record) == records.without_timings(records.read(grid.record))
     assert not list(cache.glob("*/*"))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_end_to_end import ROOT, command, places
+from test_end_to_end import ROOT, command, kept_arm, places
 
 from lr_core import datasets, files, records
 from lr_core.records import RunId
@@ -59,7 +59,7 @@ class Grid:
 
     def look(self):
         """Every arm that is kept or in a record is the one that was first seen: none was trained twice."""
-        now = [(p.parent.name, json.loads(p.read_bytes())["result"]["arm"]) for p in self.kept()]
+        now = [(path.parent.name, kept_arm(path)) for path in self.kept()]
         for record in self.records().values():
             now += [(record["key"], arm) for arm in record["arms"]]
         for key, arm in now:
@@ -67,7 +67,7 @@ class Grid:
             assert self.arms.setdefault(name, arm) == arm, f"{name} was trained again"
 
     def kept(self):
-        return [path for path in self.cache.glob("*/*.json") if path.name != "progress.json"]
+        return [path for path in self.cache.glob("*/*.safetensors") if "unfinished" not in path.name]
 
     def records(self):
         return {path.name: records.read(path) for path in self.runs.glob("smoke/*.json")}
@@ -190,7 +190,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path, whom):
     output, errors = process.communicate(timeout=60)
     assert time.monotonic() - began < PROMPT
     assert process.returncode == 130
-    assert errors == "\nstopped; finished runs and arms are kept, the same command goes on\n"
+    assert errors == "\nstopped; all finished epochs are kept, the same command goes on\n"
     assert "Traceback" not in output
     assert all_gone(orphans, 1)
     grid.look()
@@ -390,22 +390,21 @@ def test_a_record_with_a_flipped_bit_is_made_again(undisturbed, tmp_path):
 def test_damaged_checkpoints_are_named_set_aside_and_trained_again(undisturbed, tmp_path):
     grid = Grid(tmp_path, "--case", 1, "--case", 3, workers=1)
     keys = [run(RunId("smoke", "digits", case, 0), cache=grid.cache)["key"] for case in (1, 3)]
-    kept = {path.relative_to(grid.cache): json.loads(path.read_bytes())["result"]["arm"] for path in grid.kept()}
+    kept = {path.relative_to(grid.cache): kept_arm(path) for path in grid.kept()}
     one, other = (grid.cache / key for key in keys)
-    for suffix in ("json", "safetensors"):  # whole, and each with its checksum, but of the other run
-        mine = (one / f"first-task.{suffix}").read_bytes()
-        (other / f"first-task.{suffix}").rename(one / f"first-task.{suffix}")
-        (other / f"first-task.{suffix}").write_bytes(mine)
+    mine = (one / "first-task.safetensors").read_bytes()  # whole, and each with its checksum, but of the other run
+    (other / "first-task.safetensors").rename(one / "first-task.safetensors")
+    (other / "first-task.safetensors").write_bytes(mine)
     truncated(one / "replay-0.05.safetensors")
-    bit_flipped(one / "replay-0.25.json")
+    bit_flipped(one / "replay-0.25.safetensors")
     swapped(other / "replay-0.25.safetensors")  # with that of another arm
     damaged = {(one, "first-task"), (one, "replay-0.05"), (one, "replay-0.25")}
     damaged |= {(other, "first-task"), (other, "replay-0.25"), (other, "no-replay")}
     output = grid.finish()
-    assert output.count("first-task.json: damaged checkpoint (it is of another run)") == 2
+    assert output.count("first-task.safetensors: damaged checkpoint (it is of another run)") == 2
     for folder, arm in damaged:
-        assert f"warning: {folder / arm}.json: damaged checkpoint" in output
-        assert {path.name for path in folder.glob(f"{arm}.*")} == {f"{arm}.json.damaged", f"{arm}.safetensors.damaged"}
+        assert f"warning: {folder / arm}.safetensors: damaged checkpoint" in output
+        assert {path.name for path in folder.glob(f"{arm}.*")} == {f"{arm}.safetensors.damaged"}
     made = [arm for record in grid.records().values() for arm in record["arms"]]
     again = {(grid.cache / path.parent, path.stem) for path, arm in kept.items() if arm not in made}
     assert again == damaged  # the others were taken as they were kept

@@ -322,7 +322,7 @@ def test_another_seed_gives_another_run(short_runs, watched):
 
 def test_a_run_leaves_the_global_generator_alone(digits, tiny, watched, tmp_path):
     folder = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms")
-    (folder / "no-replay.json").unlink()
+    (folder / "no-replay.safetensors").unlink()
     before = torch.get_rng_state()
     kept = protocol.Checkpoints(folder)
     protocol.Run(digits, CASES[1], 0, replace(tiny, max_epochs=1), checkpoints=kept).result()
@@ -333,7 +333,7 @@ class Stopped(Exception):
     pass
 
 
-def test_a_stopped_run_goes_on_with_its_next_arm_to_the_same_record(monkeypatch, tmp_path, tiny, run_id, record):
+def test_a_stopped_run_goes_on_with_its_next_epoch_to_the_same_record(monkeypatch, tmp_path, tiny, run_id, record):
     monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], settings=tiny))
     runs, cache, heard = tmp_path / "runs", tmp_path / "cache", []
 
@@ -345,13 +345,15 @@ def test_a_stopped_run_goes_on_with_its_next_arm_to_the_same_record(monkeypatch,
         run.run(run_id, runs=runs, cache=cache, report=stop)
     folder = cache / records.key(run_id, tiny)
     assert not run_id.record(runs).exists()
-    assert {file.name for file in folder.glob("*.safetensors")} == {"first-task.safetensors", "replay-0.05.safetensors"}
+    assert {file.name for file in folder.glob("*.safetensors")} == {
+        "first-task.safetensors", "replay-0.05.safetensors", "replay-0.25.unfinished.safetensors",
+    }  # fmt: skip
     assert run.read_progress(folder).arm == "replay-0.25"
 
     finished = run.run(run_id, runs=runs, cache=cache, report=heard.append)
     # Arms from a checkpoint report once, with their last epoch; the others after every epoch.
     assert [(p.arm, p.epoch) for p in heard] == [
-        ("first-task", 2), ("replay-0.05", 2), ("replay-0.25", 1), ("replay-0.25", 2), ("no-replay", 1), ("no-replay", 2),
+        ("first-task", 2), ("replay-0.05", 2), ("replay-0.25", 2), ("no-replay", 1), ("no-replay", 2),
     ]  # fmt: skip
     assert untimed(finished) == untimed(record)
     assert records.read(run_id.record(runs)) == finished

@@ -72,11 +72,11 @@ def two_tasks(digits, where, settings, seed=0):
     compressor, classifier = (where.place(network) for network in models.build(seed))
     options = {"settings": settings, "compute": where}
     network = nn.Sequential(compressor, classifier)
-    epochs = training.train(network, old, old_labels, generator=generator("1"), **options)
+    epochs = list(training.Training(network, old, old_labels, generator=generator("1"), **options))
     protocol.freeze(compressor)
     kept = memory.choose(protocol.encode(compressor, old, where), old_labels, 0.25, generator("memory"))
     latents = protocol.encode(compressor, new, where)
-    epochs += training.train(classifier, latents, new_labels, generator=generator("2"), memory=kept, **options)
+    epochs += training.Training(classifier, latents, new_labels, generator=generator("2"), memory=kept, **options)
     return epochs, network
 
 

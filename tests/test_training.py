@@ -72,10 +72,16 @@ def by_hand(network, momentum, replay):
     return tallies
 
 
-def train(net, settings=SETTINGS, seed=7, **options):
+def begin(net, settings=SETTINGS, seed=7, **options):
     compute = options.pop("compute", Compute(torch.device("cpu"), "fp64", 1))
     images = options.pop("images", inputs())
-    return training.train(net, images, LABELS, settings=settings, compute=compute, generator=generator(seed), **options)
+    return training.Training(
+        net, images, LABELS, settings=settings, compute=compute, generator=generator(seed), **options
+    )
+
+
+def train(*arguments, **options):
+    return list(begin(*arguments, **options))
 
 
 # -- batches ------------------------------------------------------------------------------------------------------
@@ -184,21 +190,50 @@ def test_training_stops_at_the_cap(cap):
     assert [epoch.number for epoch in train(network(), settings)] == list(range(1, cap + 1))
 
 
-def test_the_caller_hears_of_every_epoch_and_may_evaluate_meanwhile():
+def test_whoever_asks_for_epochs_may_evaluate_meanwhile():
     net, heard = network(), []
-
-    def after_epoch(epoch):
+    for epoch in begin(net):
         assert net.training
         net.eval()  # as measuring accuracy does: the next epoch trains all the same
         heard.append(epoch)
-
-    epochs = train(net, after_epoch=after_epoch)
-    assert len(epochs) == 3
-    assert heard == epochs
     silent = network()
-    train(silent)
+    assert train(silent) == heard
+    assert len(heard) == 3
     for name, value in silent.state_dict().items():
         assert torch.equal(net.state_dict()[name], value), name
+
+
+# -- interrupted --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_training_goes_on_after_any_epoch_as_if_it_had_not_been_interrupted(momentum, after):
+    settings = replace(SETTINGS, momentum=momentum, target_train_accuracy=0.999)
+    whole = network()
+    epochs = train(whole, settings, memory=kept())
+    begun = begin(network(), settings, memory=kept())
+    for _ in range(after):
+        next(begun)
+    state = {name: value.clone() for name, value in begun.state().items()}
+    for _ in begun:  # what is made of it afterwards does not matter
+        pass
+    net = network()
+    resumed = begin(net, settings, seed=8, memory=kept())
+    resumed.resume(state, epochs[after - 1])
+    assert list(resumed) == epochs[after:]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(net.state_dict()[name], value), name
+
+
+def test_what_had_reached_its_target_is_not_trained_on():
+    settings = replace(SETTINGS, target_train_accuracy=0.5, max_epochs=100)
+    begun = begin(network(), settings, images=separable())
+    epochs = list(begun)
+    resumed = begin(network(), settings, images=separable())
+    resumed.resume(begun.state(), epochs[-1])
+    assert resumed.reached_target
+    assert list(resumed) == []
 
 
 # -- randomness and precision -------------------------------------------------------------------------------------

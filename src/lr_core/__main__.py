@@ -27,7 +27,7 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
     """The options that choose runs, the same for `grid` and `status`."""
     for option in (
         click.option("--force", is_flag=True, help="Count every run as due."),
-        click.option("--cache", type=_FOLDER, help="Folder for finished arms of unfinished runs."),
+        click.option("--cache", type=_FOLDER, help="Folder for what unfinished runs have trained."),
         _RUNS,
         click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated."),
         click.option("--case", "cases", type=int, multiple=True, help="Only this case; may be repeated."),
@@ -221,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         cli(arguments, standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("stopped; finished runs and arms are kept, the same command goes on", err=True)
+        click.echo("stopped; all finished epochs are kept, the same command goes on", err=True)
         sys.exit(130)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "python -m lr_core"

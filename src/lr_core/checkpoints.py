@@ -1,4 +1,4 @@
-"""Finished arms of an unfinished run: a killed run goes on with the next arm, not from the start."""
+"""Checkpoints of an unfinished run: a killed run goes on after the last epoch that it finished, not from the start."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import warnings
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 from torch import Tensor
 
@@ -21,55 +22,51 @@ def arm_name(arm: str, share: float | None) -> str:
 
 
 class Checkpoints:
-    """A folder with `<arm>.safetensors` (weights) and `<arm>.json` (results and the weights' SHA-256) for each arm.
+    """A folder with `<arm>.safetensors` for each finished arm, and `<arm>.unfinished.safetensors` for one in training.
 
-    The JSON file is written last and vouches for the other: an arm counts as finished when both are whole, agree, and
-    are of the run with this key. With `folder=None` nothing is kept.
+    Such a file holds tensors and, in its metadata, results as JSON, the arm, the key of the run and a checksum over
+    tensors and results: one file, so that whatever happens the two agree. With `folder=None` nothing is kept.
     """
 
     def __init__(self, folder: Path | None, key: str = "") -> None:
         self.folder, self.key = folder, key
 
-    def read(self, arm: str) -> tuple[dict[str, Tensor], dict] | None:
-        """Weights and results of a finished arm, or None. What is damaged is named, set aside and not used."""
-        if self.folder is None or not (self.folder / f"{arm}.json").exists():
+    def finished(self) -> int:
+        """How many arms are kept that need no more training."""
+        return sum(1 for file in self._files() if not file.match("*.unfinished.*"))
+
+    def read(self, arm: str, *, finished: bool = True) -> tuple[dict[str, Tensor], dict] | None:
+        """Tensors and results of an arm, or None. What is damaged is named, set aside and not used."""
+        if self.folder is None or not (file := self._file(arm, finished)).exists():
             return None
-        result_file, weights_file = self.folder / f"{arm}.json", self.folder / f"{arm}.safetensors"
         try:
-            kept = json.loads(result_file.read_bytes())
-            content = weights_file.read_bytes()
-            if (
-                hashlib.sha256(content).hexdigest() != kept["weights_sha256"]
-                or _digest(kept["result"]) != kept["sha256"]
-            ):
+            with safetensors.safe_open(file, "pt") as content:
+                kept = content.metadata()
+                tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is no dict)
+            if _digest(tensors, kept["result"]) != kept["sha256"]:
                 raise ValueError("checksum differs")
             if kept["key"] != self.key:
                 raise ValueError("it is of another run")
-            found = kept["result"]["arm"]
-            if arm != arm_name(found["arm"], found["memory_share"]):
-                raise ValueError(f"it is of {found['arm']}")
-            return safetensors.torch.load(content), kept["result"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            aside = [set_aside(file).name for file in (result_file, weights_file) if file.exists()]
+            if kept["arm"] != arm:
+                raise ValueError(f"it is of {kept['arm']}")
+            return tensors, json.loads(kept["result"])
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             warnings.warn(
-                f"{result_file}: damaged checkpoint ({error}); set aside as {', '.join(aside)}, the arm is trained again",
+                f"{file}: damaged checkpoint ({error}); set aside as {set_aside(file).name}, the arm is trained again",
                 stacklevel=2,
             )
             return None
 
-    def write(self, arm: str, weights: dict[str, Tensor], result: dict) -> None:
-        """Keep a finished arm."""
+    def write(self, arm: str, tensors: dict[str, Tensor], result: dict, *, finished: bool = True) -> None:
+        """Keep an arm; once it is finished, what was kept while it was not is removed."""
         if self.folder is None:
             return
-        content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
-        write_atomically(self.folder / f"{arm}.safetensors", content)
-        kept = {
-            "key": self.key,
-            "weights_sha256": hashlib.sha256(content).hexdigest(),
-            "sha256": _digest(result),
-            "result": result,
-        }
-        write_atomically(self.folder / f"{arm}.json", json.dumps(kept).encode())
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        text = json.dumps(result)
+        metadata = {"key": self.key, "arm": arm, "sha256": _digest(tensors, text), "result": text}
+        write_atomically(self._file(arm, finished), safetensors.torch.save(tensors, metadata))
+        if finished:
+            self._file(arm, False).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove the folder, once the run's record is written; what was set aside stays, and keeps it there."""
@@ -78,6 +75,13 @@ class Checkpoints:
                 with contextlib.suppress(OSError):
                     path.rmdir() if path.is_dir() else path.unlink()
 
+    def _file(self, arm: str, finished: bool) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{arm}{'' if finished else '.unfinished'}.safetensors"
 
-def _digest(result: dict) -> str:
-    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+    def _files(self) -> list[Path]:
+        return list(self.folder.glob("*.safetensors")) if self.folder and self.folder.is_dir() else []
+
+
+def _digest(tensors: dict[str, Tensor], result: str) -> str:
+    return hashlib.sha256(safetensors.torch.save(tensors) + result.encode()).hexdigest()

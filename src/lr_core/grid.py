@@ -93,8 +93,7 @@ def _judge(run: RunId, runs: Path, cache: Path) -> tuple[bool, str, float | None
     settings = config.profile(run.profile).settings
     record = _standing(run, runs)
     if record is None:
-        kept = list((cache / records.key(run, settings)).glob("*.json")) if cache.is_dir() else []
-        finished = sum(file.name != "progress.json" for file in kept)
+        finished = Checkpoints(cache / records.key(run, settings)).finished()
         return True, f"no record, {finished} arms kept" if finished else "no record", None
     if isinstance(record, LatentReplayError):
         return True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})", None

@@ -29,7 +29,7 @@ from lr_core.errors import UsageError
 from lr_core.memory import LatentMemory
 from lr_core.monitor import Inputs
 from lr_core.protocol import FIRST_TASK, NO_REPLAY, REPLAY
-from lr_core.training import passes
+from lr_core.training import Training
 
 QUICK = Settings(images_per_class=200, batch_size=50, learning_rate=0.01, max_epochs=6)
 """Seconds a task on two cores: as many updates as a few hundred images a class and a small batch allow."""
@@ -162,7 +162,7 @@ class TaskSequence:
                 self._remember(number - 1, inputs[number - 1])
             new = inputs[number]
             yield self._look(network, inputs[: number + 1], 0, None)
-            for epoch in passes(
+            for epoch in Training(
                 network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
                 generator=config.generator(self.seed, "batches", *self._purpose(number)), memory=self.memory,
             ):  # fmt: skip

@@ -31,10 +31,16 @@ class Monitor:
     predict : (inputs of each task, evaluation mode, "train" or "test") -> predicted classes of each task
     new, old : the tasks; old is None in the first task
     sample : how many test images of each task are followed one by one
+    seen : `seen()` of a monitor of the same training, to go on from there
     """
 
     def __init__(
-        self, predict: Callable[[list[Tensor], str, str], list[Tensor]], new: Inputs, old: Inputs | None, sample: int
+        self,
+        predict: Callable[[list[Tensor], str, str], list[Tensor]],
+        new: Inputs,
+        old: Inputs | None,
+        sample: int,
+        seen: dict | None = None,
     ) -> None:
         self.predict, self.new, self.old, self.sample = predict, new, old, sample
         self.tasks = [new] if old is None else [new, old]
@@ -45,7 +51,13 @@ class Monitor:
             self.curve["old"] = {mode: [] for mode in EVALUATIONS}
             # For each sampled old image the last epoch after which it was classified rightly; -1 for never.
             self.last_correct = {mode: torch.full((len(old.test[:sample]),), -1) for mode in EVALUATIONS}
-        self.look()  # epoch 0: before the task
+        if seen is None:
+            self.look()  # epoch 0: before the task
+            return
+        self.curve = seen["curve"]
+        self.last_correct = seen["last_correct"] and {m: torch.tensor(v) for m, v in seen["last_correct"].items()}
+        for mode in EVALUATIONS:
+            self._predict(mode)
 
     def after_epoch(self, epoch: Epoch) -> None:
         """Note how training went, and look at the test images."""
@@ -56,12 +68,20 @@ class Monitor:
     def look(self) -> None:
         """Predict all test images under every evaluation mode."""
         for mode in EVALUATIONS:
-            predicted = self.predicted[mode] = self.predict([task.test for task in self.tasks], mode, "test")
+            predicted = self._predict(mode)
             for name, task, classes in zip(("new", "old"), self.tasks, predicted, strict=False):
                 self.curve[name][mode].append(metrics.accuracy(classes, task.test_labels))
             if self.old is not None and self.last_correct is not None:
                 right = (predicted[1] == self.old.test_labels)[: self.sample].cpu()
                 self.last_correct[mode][right] = len(self.curve["old"][mode]) - 1
+
+    def _predict(self, mode: str) -> list[Tensor]:
+        self.predicted[mode] = self.predict([task.test for task in self.tasks], mode, "test")
+        return self.predicted[mode]
+
+    def seen(self) -> dict[str, object]:
+        """What was noted so far, as JSON takes it; predictions follow from the weights."""
+        return {"curve": self.curve, "last_correct": self._last_correct()}
 
     def accuracies(self) -> dict[str, dict[str, float | None]]:
         """By evaluation mode, accuracy on the new task's training and test images and on the old task's test images."""
@@ -89,5 +109,10 @@ class Monitor:
                 mode: [classes[: self.sample].tolist() for classes in reversed(predicted)]
                 for mode, predicted in self.predicted.items()
             },
-            "last_correct": self.last_correct and {mode: last.tolist() for mode, last in self.last_correct.items()},
+            "last_correct": self._last_correct(),
         }
+
+    def _last_correct(self) -> dict[str, list[int]] | None:
+        if self.last_correct is None:
+            return None
+        return {mode: last.tolist() for mode, last in self.last_correct.items()}

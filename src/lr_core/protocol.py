@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +22,7 @@ from lr_core.datasets import Dataset
 from lr_core.errors import UsageError
 from lr_core.monitor import Inputs, Monitor
 from lr_core.provenance import stamp
-from lr_core.training import Epoch, train
+from lr_core.training import Epoch, Training
 
 FIRST_TASK, REPLAY, NO_REPLAY = "first-task", "replay", "no-replay"
 ARMS = (FIRST_TASK, REPLAY, NO_REPLAY)
@@ -163,7 +165,18 @@ class Run:
         *, new: Inputs, old: Inputs | None = None, kept: memory.LatentMemory | None = None,
     ) -> dict:  # fmt: skip
         """Train on the new task's inputs, followed by a monitor; what the record holds of the arm."""
-        started, provenance = time.perf_counter(), stamp(self.compute)
+        name, began, provenance = arm_name(arm, share), time.perf_counter(), stamp(self.compute)
+        training = Training(
+            network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
+            generator=config.generator(self.seed, "batches", name), memory=kept,
+        )  # fmt: skip
+        seen = None
+        unfinished = self._unfinished(name, provenance)
+        if unfinished is not None:
+            state, so_far = unfinished
+            training.resume(state, Epoch(**so_far["epoch"]))
+            seen, provenance = so_far["monitor"], so_far["provenance"]
+            began -= so_far["seconds"]
 
         def predict(inputs: list[Tensor], mode: str, part: str) -> list[Tensor]:
             # The same shuffling after every epoch: a curve then moves because the network does.
@@ -171,17 +184,16 @@ class Run:
             with self.compute.autocast():
                 return metrics.predict(network, inputs, mode, self.settings.batch_size, shuffle)
 
-        monitor = Monitor(predict, new, old, self.settings.latent_sample)
-
-        def after_epoch(epoch: Epoch) -> None:
+        monitor = Monitor(predict, new, old, self.settings.latent_sample, seen)
+        for epoch in training:
             monitor.after_epoch(epoch)
-            within = epoch.number / self.settings.max_epochs
-            self._tell(arm, share, within, epoch.number, epoch.train_accuracy)
-
-        epochs = train(
-            network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
-            generator=config.generator(self.seed, "batches", arm_name(arm, share)), memory=kept, after_epoch=after_epoch,
-        )  # fmt: skip
+            so_far = {
+                "epoch": dataclasses.asdict(epoch), "monitor": monitor.seen(),
+                "seconds": time.perf_counter() - began, "provenance": provenance,
+            }  # fmt: skip
+            self.checkpoints.write(name, training.state(), so_far, finished=False)
+            self._tell(arm, share, epoch.number / self.settings.max_epochs, epoch.number, epoch.train_accuracy)
+        assert training.latest is not None
         accuracies = monitor.accuracies()
         self.compute.synchronize()
         return {
@@ -190,9 +202,9 @@ class Run:
                 "memory_share": share,
                 "memory_images": None if kept is None else len(kept),
                 "memory_bytes": None if kept is None else kept.bytes,
-                "epochs": len(epochs),
-                "reached_target": epochs[-1].train_accuracy >= self.settings.target_train_accuracy,
-                "seconds": time.perf_counter() - started,
+                "epochs": training.latest.number,
+                "reached_target": training.reached_target,
+                "seconds": time.perf_counter() - began,
                 "accuracy": accuracies,
                 "curve": monitor.curve,
                 "confusion": monitor.confusions(),
@@ -200,6 +212,20 @@ class Run:
             },
             "sample": monitor.sampled(),
         }
+
+    def _unfinished(self, name: str, provenance: dict[str, object]) -> tuple[dict[str, Tensor], dict] | None:
+        """What is kept of an arm that was interrupted, if this library on a machine like this one began it."""
+        kept = self.checkpoints.read(name, finished=False)
+        if kept is None:
+            return None
+        began = kept[1]["provenance"]
+        differ = [key for key in began if key != "started" and began[key] != provenance.get(key)]
+        if differ:  # an arm is made by one library on one kind of machine, else its provenance would not be true
+            warnings.warn(
+                f"{name}: begun where {', '.join(differ)} differed; it is trained from its start", stacklevel=2
+            )
+            return None
+        return kept
 
     def _tell(self, arm: str, share: float | None, within: float, epoch: int, train_accuracy: float) -> None:
         arms = list(self.arms())

@@ -27,7 +27,7 @@ def run(
     Parameters
     ----------
     runs : folder of all runs; with it the record is written to `run_id.record(runs)`
-    cache : folder for finished arms and for the progress of the run; whoever keeps the record clears it
+    cache : folder for what is trained so far and for the progress of the run; whoever keeps the record clears it
     threads : of PyTorch; None leaves them as they are
     report : called after every epoch
 

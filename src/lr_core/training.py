@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -34,69 +34,91 @@ def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
     return parts
 
 
-def train(
-    network: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    *,
-    settings: Settings,
-    compute: Compute,
-    generator: torch.Generator,
-    memory: LatentMemory | None = None,
-    after_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> list[Epoch]:
-    """Train `network` in place until the target accuracy or the epoch cap; one `Epoch` for each pass.
+class Training(Iterator[Epoch]):
+    """Training a network in place: one pass each time that it is asked for the next `Epoch`.
 
-    `inputs` are (n, 1, 28, 28) uint8 images or (n, 1, 6, 6) latents, `labels` (n,) int64, both on the device. With a
-    `memory`, every update on a new batch is followed by an update on a batch of it (section 5 of the paper).
+    It ends with the target accuracy or at the epoch cap; whoever stops asking stops it before. With a memory, every
+    update on a new batch is followed by an update on a batch of it (section 5 of the paper).
+
+    Parameters
+    ----------
+    inputs : (n, 1, 28, 28) uint8 images or (n, 1, 6, 6) latents, on the device
+    labels : (n,) int64, on the device
+    generator : draws the order of images and the batches of the memory
     """
-    epochs = []
-    for epoch in passes(
-        network, inputs, labels, settings=settings, compute=compute, generator=generator, memory=memory
-    ):
-        epochs.append(epoch)
-        after_epoch(epoch)
-    return epochs
 
+    def __init__(
+        self,
+        network: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        *,
+        settings: Settings,
+        compute: Compute,
+        generator: torch.Generator,
+        memory: LatentMemory | None = None,
+    ) -> None:
+        self.network, self.inputs, self.labels, self.memory = network, inputs, labels, memory
+        self.settings, self.compute, self.generator = settings, compute, generator
+        self.optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+        self.latest: Epoch | None = None
 
-def passes(
-    network: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    *,
-    settings: Settings,
-    compute: Compute,
-    generator: torch.Generator,
-    memory: LatentMemory | None = None,
-) -> Iterator[Epoch]:
-    """`train`, one pass each time that it is asked for the next: whoever stops asking stops the training."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    def __next__(self) -> Epoch:
+        number = self.latest.number + 1 if self.latest else 1
+        if number > self.settings.max_epochs or self.reached_target:
+            raise StopIteration
+        self.network.train()
+        # Summed on the device: reading each batch's value would make the device wait for every update.
+        correct = torch.zeros((), dtype=torch.int64, device=self.inputs.device)
+        loss = torch.zeros((), dtype=torch.float32, device=self.inputs.device)
+        for positions in batches(len(self.inputs), self.settings.batch_size, self.generator):
+            chosen = positions.to(self.inputs.device)
+            batch_correct, batch_loss = self._update(self.inputs[chosen], self.labels[chosen])
+            correct += batch_correct
+            loss += batch_loss
+            if self.memory is not None:
+                self._update(*self.memory.draw(self.settings.batch_size, self.generator))
+        self.latest = Epoch(number, correct.item() / len(self.inputs), loss.item() / len(self.inputs))
+        return self.latest
 
-    def update(batch: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        with compute.autocast():
-            log_probabilities = network(batch)
+    @property
+    def reached_target(self) -> bool:
+        """Whether the latest epoch's training accuracy is the target or more."""
+        return self.latest is not None and self.latest.train_accuracy >= self.settings.target_train_accuracy
+
+    def _update(self, batch: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        with self.compute.autocast():
+            log_probabilities = self.network(batch)
         # Negative log-likelihood of the log-softmax that ends Table 2 is the cross entropy.
         loss = F.nll_loss(log_probabilities, targets)
-        optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        self.optimizer.step()
         with torch.no_grad():
             correct = (log_probabilities.argmax(dim=1) == targets).sum()
         return correct, loss.detach() * len(targets)
 
-    for number in range(1, settings.max_epochs + 1):
-        network.train()
-        # Summed on the device: reading each batch's value would make the device wait for every update.
-        correct = torch.zeros((), dtype=torch.int64, device=inputs.device)
-        loss = torch.zeros((), dtype=torch.float32, device=inputs.device)
-        for positions in batches(len(inputs), settings.batch_size, generator):
-            chosen = positions.to(inputs.device)
-            batch_correct, batch_loss = update(inputs[chosen], labels[chosen])
-            correct += batch_correct
-            loss += batch_loss
-            if memory is not None:
-                update(*memory.draw(settings.batch_size, generator))
-        epoch = Epoch(number, correct.item() / len(inputs), loss.item() / len(inputs))
-        yield epoch
-        if epoch.train_accuracy >= settings.target_train_accuracy:
-            break
+    # -- interrupted and taken up again ---------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next passes depend on, but for `latest`: weights, BatchNorm statistics, momentum, generator."""
+        momentum = {
+            f"momentum.{number}": state["momentum_buffer"]
+            for number, state in self.optimizer.state_dict()["state"].items()
+            if state.get("momentum_buffer") is not None  # there is none without momentum
+        }
+        weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return {**weights, **momentum, "generator": self.generator.get_state()}
+
+    def resume(self, state: dict[str, Tensor], latest: Epoch) -> None:
+        """Go on from a `state` after the epoch `latest`, as if there had been no interruption."""
+        prefix = "network."
+        self.network.load_state_dict({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
+        parameters = self.optimizer.param_groups[0]["params"]
+        for number, parameter in enumerate(parameters):
+            if f"momentum.{number}" in state:
+                # In the parameter's own memory format and device, as the optimizer would have made it.
+                buffer = torch.empty_like(parameter, requires_grad=False).copy_(state[f"momentum.{number}"])
+                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+        self.generator.set_state(state["generator"])
+        self.latest = latest
