@@ -436,8 +436,9 @@ def test_golden_numbers(watched, tiny, request):
 def machine(monkeypatch):
     """Pretend to be a machine with these capabilities."""
 
-    def pretend(capabilities=(), cuda=False, cuda_bf16=False, mps=False):
+    def pretend(capabilities=(), gain=2.0, cuda=False, cuda_bf16=False, mps=False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict(capabilities))
+        monkeypatch.setattr(compute, "_bf16_gain", lambda: gain)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: cuda_bf16)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
@@ -448,22 +449,30 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "precision"),
+    ("capabilities", "gain", "precision"),
     [
-        ({}, "fp32"),
-        ({"avx2": True, "avx512_f": True}, "fp32"),
-        ({"avx512_bf16": False, "amx_bf16": False}, "fp32"),
-        ({"avx512_bf16": True}, "bf16"),
-        ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
-        ({"neon": True, "bf16": False}, "fp32"),
-        ({"neon": True, "bf16": True}, "bf16"),
+        ({}, 2.0, "fp32"),
+        ({"avx2": True, "avx512_f": True}, 2.0, "fp32"),
+        ({"avx512_bf16": False, "amx_bf16": False}, 2.0, "fp32"),
+        ({"avx512_bf16": True}, 2.0, "bf16"),
+        ({"avx512_bf16": True}, 0.5, "fp32"),
+        ({"avx512_bf16": False, "amx_bf16": True}, 8.0, "bf16"),
+        ({"neon": True, "bf16": False}, 2.0, "fp32"),
+        ({"neon": True, "bf16": True}, 2.0, "bf16"),
+        ({"neon": True, "bf16": True}, 1.0, "fp32"),
     ],
 )
-def test_auto_is_bf16_where_the_processor_has_it(machine, capabilities, precision):
-    machine(capabilities)
+def test_auto_is_bf16_where_the_processor_has_it_and_is_faster(machine, capabilities, gain, precision):
+    machine(capabilities, gain)
     found = compute.resolve("auto")
     assert (found.device.type, found.precision) == ("cpu", precision)
     assert provenance.stamp(found)["precision"] == precision
+
+
+def test_the_gain_of_bf16_is_measured_once():
+    gain = compute._bf16_gain()
+    assert 0.01 < gain < 100
+    assert compute._bf16_gain() == gain
 
 
 def test_pytorch_knows_the_capabilities_by_these_names():

@@ -69,15 +69,15 @@ class Classifier(nn.Sequential):
         """Layer by layer; on a CPU, in full precision, the convolutions by `winograd`: less than half the time."""
         if latents.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return super().forward(latents)
-        values = latents.permute(2, 3, 1, 0)  # (6, 6, channels, n), up to the dense part
+        # (36, channels, 1, n) up to the dense part. Not a view where ELU writes: that would cost autograd copies.
+        values = latents.permute(2, 3, 1, 0).flatten(0, 1).unsqueeze(2)
         for layer in self:
             match layer:
                 case nn.Conv2d(weight=weight, bias=Tensor() as bias):
-                    values = winograd.convolution(values, weight, bias)
-                case nn.BatchNorm2d():
-                    values = layer(values.flatten(0, 1).unsqueeze(2)).view_as(values)  # (36, channels, 1, n)
+                    maps = values.squeeze(2).unflatten(0, LATENT_SHAPE[1:])
+                    values = winograd.convolution(maps, weight, bias).flatten(0, 1).unsqueeze(2)
                 case nn.Flatten():
-                    values = layer(values.permute(3, 2, 0, 1))  # (n, channels * 36)
+                    values = layer(values.permute(3, 1, 2, 0))  # (n, channels * 36)
                 case _:
                     values = layer(values)
         return values
