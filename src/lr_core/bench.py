@@ -43,7 +43,7 @@ PAGE = 760  # pixels: what a figure as wide as the text takes
 
 REPLAYS = {
     "on": "replay",
-    "off, nothing frozen (the paper's baseline)": "none",
+    "off (the paper's baseline)": "none",
     "off, compressor frozen": "frozen",
 }
 
@@ -90,6 +90,7 @@ class Bench:
         self.task: asyncio.Task | None = None
         self._stopping = False
         self._data: Dataset | None = None
+        self._refused: dict[str, str] = {}  # data set -> why it cannot be had, until it is fetched after all
         self._fields()
         self._buttons()
         self._views()
@@ -115,7 +116,7 @@ class Bench:
         default = next(name for name in (*datasets.PAPER_DATASETS, "digits") if name in here)
         self.fields = {
             "dataset": Field("Data set", widgets.Dropdown(options=names, value=default)),
-            "split": Field("Split", widgets.Dropdown(options=SPLITS)),
+            "split": Field("Split, ready-made", widgets.Dropdown(options=SPLITS)),
             "tasks": Field("Classes, a bar between tasks", widgets.Text(next(iter(SPLITS.values())))),
             "replay": Field("Replay", widgets.Dropdown(options=REPLAYS)),
             "memory": Field("Memory, % of a task's images", widgets.FloatText(5.0, step=1)),
@@ -124,6 +125,7 @@ class Bench:
             "seed": Field("Seed", widgets.IntText(0)),
         }
         self._control("split").observe(self._on_split, names="value")
+        self._control("tasks").observe(self._on_tasks, names="value")
         for field in self.fields.values():
             field.control.observe(lambda change: self.check(), names="value")
 
@@ -143,7 +145,8 @@ class Bench:
 
     def _views(self) -> None:
         self.curves, self.table = widgets.HTML(), widgets.HTML()
-        self.which = widgets.Dropdown(description="Run", layout=widgets.Layout(width="420px"))
+        self.which = widgets.Dropdown(description="Run", layout=widgets.Layout(width="560px"))
+        self.which.style.description_width = "initial"
         self.mode = widgets.Dropdown(
             description="Measured by",
             options={figures.EVALUATION_NAMES[mode]: mode for mode in EVALUATIONS},
@@ -156,6 +159,7 @@ class Bench:
         self.closer = widgets.VBox(
             [widgets.HTML("<h3>One run, closer</h3>"), widgets.HBox([self.which, self.mode]), self.details]
         )
+        self.closer.children[1].layout.flex_flow = "row wrap"
         self.closer.layout.display = "none"
 
     def _control(self, name: str) -> widgets.Widget:
@@ -165,21 +169,32 @@ class Bench:
         return self._control(name).value
 
     def _on_split(self, change: dict) -> None:
-        self._control("tasks").value = change["new"]
+        if change["new"] is not None:
+            self._control("tasks").value = change["new"]
+
+    def _on_tasks(self, change: dict) -> None:
+        # A split of one's own has no name in the list: none may go on standing there.
+        self._control("split").value = change["new"] if change["new"] in SPLITS.values() else None
 
     # -- what is refused ----------------------------------------------------------------------------------------
 
     def check(self) -> bool:
         """Complain below each field about what is wrong with it; whether nothing is."""
-        absent = self._value("dataset") not in datasets.available()
+        name = str(self._value("dataset"))
+        absent = self._refused.get(name) or (
+            ""
+            if name in datasets.available()
+            else f"{datasets.describe(name).title} is not on this machine: press “Fetch the data”, or choose another"
+        )
         self.fetch_button.layout.display = "" if absent else "none"
-        title = datasets.describe(str(self._value("dataset"))).title
+        self.fetch_button.disabled = self.task is not None
         faults = {
-            "dataset": f"{title} is not on this machine: press “Fetch the data”, or choose another" if absent else "",
+            "dataset": absent,
             "tasks": _fault(lambda: live.parse_tasks(str(self._value("tasks")))),
             "memory": _fault(lambda: live.check_share(self._share())) if self._value("replay") == "replay" else "",
-            "images": _fault(lambda: self._settings("images_per_class")),
-            "epochs": _fault(lambda: self._settings("max_epochs")),
+            # In the words of the fields: the settings speak of their own names.
+            "images": _fault(lambda: self._settings("images_per_class")) and "choose at least 20 images of each class",
+            "epochs": _fault(lambda: self._settings("max_epochs")) and "choose at least one epoch",
             "seed": "" if self._value("seed") >= 0 else "a seed is a whole number of at least 0",
         }
         for name, fault in faults.items():
@@ -216,26 +231,28 @@ class Bench:
 
     def fetch(self) -> None:
         """Get the data set that is chosen from its sources."""
-        self._begin(self._fetch())
+        if self.task is None:
+            self._begin(self._fetch())
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         self.task = asyncio.get_running_loop().create_task(self._watched(work))
         self.check()
 
     async def _watched(self, work: Coroutine[None, None, None]) -> None:
+        name = str(self._value("dataset"))
         try:
             await work
+        except UsageError as error:  # of the fields together: one alone is refused as soon as it is typed
+            self._say(f"Nothing was run: {error}")
         except LatentReplayError as error:
-            self.fields["dataset"].say(str(error))
-            self._say("Nothing was run: see the message below the data set.")
+            self._refused[name] = f"{datasets.describe(name).title} cannot be had: choose another, or see below why"
+            self._say(" ".join(str(error).split()))
         except Exception as error:  # a task's exception would otherwise be seen by nobody
             self._say(f"The run failed: {type(error).__name__}: {error}")
         finally:
             self.task = None
             self.stop_button.disabled = True
-            complaint = self.fields["dataset"].message.value
             self.check()
-            self.fields["dataset"].message.value = complaint
 
     async def _fetch(self) -> None:
         from lr_core import fetching
@@ -243,7 +260,7 @@ class Bench:
         name = str(self._value("dataset"))
         self._say(f"Fetching {datasets.describe(name).title} ...")
         await asyncio.get_running_loop().run_in_executor(None, fetching.fetch, name)
-        self.fields["dataset"].say("")
+        self._refused.pop(name, None)
         self._say("The data are there: press Run.")
 
     async def run(self) -> None:
@@ -374,8 +391,16 @@ def _comparison(kept: Sequence[Kept], mode: str) -> str:
                 f"{run.seconds:.0f} s",
             )
         )
-    cells = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table class='jp-RenderedHTMLCommon'><thead><tr>{''.join(f'<th>{h}</th>' for h in head)}</tr></thead><tbody>{cells}</tbody></table>"
+    lines = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
+    return f"<table class='jp-RenderedHTMLCommon'><thead><tr>{_cells('th', head)}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _cells(tag: str, row: Sequence[str]) -> str:
+    """Words to the left, as wide as they need but for the settings; numbers to the right, where JupyterLab puts all."""
+    styles = ("text-align: left; white-space: nowrap", "text-align: left", *["white-space: nowrap"] * 5)
+    return "".join(
+        f"<{tag} style='{style}'>{html.escape(cell)}</{tag}>" for cell, style in zip(row, styles, strict=True)
+    )
 
 
 def _about(sequence: TaskSequence) -> str:
@@ -395,8 +420,11 @@ def _picture(figure: Figure, description: str) -> str:
 
 
 def _line(words: str, colour: str) -> str:
-    style = f' style="color: {colour}"' if colour else ""
-    return f'<span role="status"{style}>{html.escape(words)}</span>'
+    """A sentence that screen readers read when it changes; close-set, where it takes more than one line."""
+    return (
+        f'<span role="status" style="display: block; line-height: 1.4; color: {colour or "inherit"}">'
+        f"{html.escape(words)}</span>"
+    )
 
 
 def _fault(attempt: Callable[[], object]) -> str:

@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from PIL import Image
 from sklearn.decomposition import PCA
 from torch import Tensor
@@ -489,6 +489,7 @@ def task_curves(runs: Mapping[str, Sequence[Look]], evaluation: str = "mixed", c
     for axis, (title, looks) in zip(axes.flat, runs.items(), strict=False):
         most = max(most, _draw_tasks(axis, looks, evaluation))
         axis.set(title=title, xlabel="epoch", ylim=(-0.03, 1.03))
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # there is no half an epoch
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axis in axes.flat[len(runs) :]:
         axis.set_visible(False)
@@ -551,7 +552,7 @@ def confusion_matrix(
     axes = _draw_cells(
         figure, np.where(values, values, np.nan), [class_names[number] for number in order], values.max()
     )
-    axes.set(xlabel="taken for", ylabel="is")
+    axes.set(xlabel="taken for", ylabel="true class")
     for end in np.cumsum([len(task) for task in tasks])[:-1] - 0.5:
         axes.axhline(end, color="black", linewidth=0.8)
         axes.axvline(end, color="black", linewidth=0.8)

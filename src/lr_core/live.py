@@ -61,7 +61,7 @@ def check_tasks(tasks: Sequence[Sequence[int]], classes: int = CLASSES) -> None:
         raise UsageError("there is one task alone, after which nothing can be forgotten: add another, as in 01 | 23")
     for place, task in enumerate(tasks, start=1):
         if not task:
-            raise UsageError(f"task {place} is left without a class: name one for it, or take its bar away")
+            raise UsageError(f"task {place} is left without a class: name one, or take its bar away")
     twice = sorted({number for number in every if every.count(number) > 1})
     if twice:
         raise UsageError(f"class {twice[0]} is chosen twice: each class belongs to one task")
@@ -73,7 +73,7 @@ def check_tasks(tasks: Sequence[Sequence[int]], classes: int = CLASSES) -> None:
 def check_share(share: float) -> None:
     """Raise UsageError unless `share` of the images is more than nothing and at most all."""
     if not 0 < share <= 1:
-        raise UsageError(f"a memory of {100 * share:g} % cannot be: choose more than 0 and at most 100 % of the images")
+        raise UsageError(f"a memory of {100 * share:g} % cannot be: choose more than 0 and at most 100 %")
 
 
 @dataclass(frozen=True)
