@@ -234,8 +234,12 @@ audit: $(READY) | $(CHECK)
 	    "$$(tail -n 1 $(AUDIT)/log)" >&2; exit 3; }; \
 	  cat $(AUDIT)/found >&2; echo "requirements.lock pins packages with known vulnerabilities: see above" >&2; exit 1; }
 
+# The figures of a notebook that is not trusted are left out until it is run. notebooks/.jupyter has settings, behind those
+# that the user has made: JupyterLab would ask whether it may fetch news.
 # JupyterLab refuses to run as root, which is who one is in a container, unless told that it may.
+lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/notebooks/.jupyter$(if $(JUPYTER_CONFIG_PATH),:$(JUPYTER_CONFIG_PATH))
 lab: $(READY) | $(CHECK)
+	@$(PY) -m jupyter trust notebooks/*.ipynb >/dev/null
 	@root=; [ "$$(id -u)" != 0 ] || root=--allow-root; $(PY) -m jupyterlab $$root --LabApp.default_url=/lab/tree/notebooks
 
 # ------------------------------------------------------------------------------------------------------- cleaning
