@@ -106,7 +106,7 @@ lock: $(READY) | $(CHECK)
 	@echo "Resolving pyproject.toml (minutes: it downloads what it looks at)"
 	@mkdir -p .cache
 	@$(PY) -m pip install --quiet --dry-run --ignore-installed --no-build-isolation --disable-pip-version-check \
-	  --python-version 3.11 --only-binary=:all: --target .cache/lock --report .cache/lock.json '.[lab,report,test]'
+	  --python-version 3.11 --only-binary=:all: --target .cache/lock --report .cache/lock.json '.[cluster,lab,report,test]'
 	@{ grep '^#' requirements.lock; $(PY) -c "$$PINS" .cache/lock.json; } > .cache/requirements.lock
 	@mv .cache/requirements.lock requirements.lock
 	@echo "Wrote requirements.lock with $$(grep -c == requirements.lock) packages; bring environment.yml in line with it"

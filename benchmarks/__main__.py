@@ -28,6 +28,7 @@ from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES
 
 from lr_core import compute, datasets, grid, records
 from lr_core.errors import LatentReplayError
+from lr_core.kernels import Kernels
 from lr_core.records import RunId
 
 HERE = Path(__file__).resolve().parent
@@ -160,10 +161,10 @@ def operations_an_image() -> float:
 def grid_overhead(runs: int = 3) -> list[float]:
     """Seconds of a run through papermill and the grid that are not training, one for each smoke run."""
     found = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Kernels() as kernels:
         for seed in range(runs):
             run = RunId("smoke", "digits", 1, seed)
-            outcome = grid.execute(run, Path(folder) / "runs", Path(folder) / "cache")
+            outcome = grid.execute(run, kernels, Path(folder) / "runs", Path(folder) / "cache")
             if outcome.error:
                 raise LatentReplayError(f"{run}: {outcome.error}")
             arms = records.read(run.record(Path(folder) / "runs"))["arms"]

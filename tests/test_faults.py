@@ -33,7 +33,8 @@ class Grid:
 
     def __init__(self, folder, *choice, workers=2, **environment):
         self.folder, self.runs, self.cache = Path(folder), Path(folder) / "runs", Path(folder) / "cache"
-        self.arguments = [*("grid", "--profile", "smoke", *choice, "--workers", workers), *places(self.folder)]
+        several = ["--workers", workers] if workers else []
+        self.arguments = ["grid", "--profile", "smoke", *choice, *several, *places(self.folder)]
         self.environment = environment
         self.arms = {}  # (key of the run, arm) -> the arm as it was first seen kept
 

@@ -11,11 +11,15 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lr_core import config
 from lr_core.errors import LatentReplayError, UsageError
+
+if TYPE_CHECKING:
+    from lr_core.kernels import Executor
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _RUNS = click.option(
@@ -66,9 +70,22 @@ def status(**choice: object) -> None:
 @cli.command(name="grid")
 @_selection
 @click.option("--workers", type=click.IntRange(1), help="Runs at a time.  [default: the number of cores]")
+@click.option(
+    "--executor",
+    type=click.Choice(["pool", "dask"]),
+    default="pool",
+    show_default=True,
+    help="This machine, or a dask cluster (DASK_SCHEDULER_ADDRESS, else one of this machine's processes).",
+)
 @click.option("--skip-missing", is_flag=True, help="Succeed also where a data set cannot be had.")
 def grid_command(
-    runs: Path | None, cache: Path | None, force: bool, workers: int | None, skip_missing: bool, **choice: object
+    runs: Path | None,
+    cache: Path | None,
+    force: bool,
+    workers: int | None,
+    executor: str,
+    skip_missing: bool,
+    **choice: object,
 ) -> None:
     """Run what is due, through papermill, one process a run. Stop it at any time: the same command goes on."""
     from lr_core import grid
@@ -76,8 +93,8 @@ def grid_command(
     planned = _plan(runs=runs, cache=cache, force=force, **choice)  # type: ignore[arg-type]
     _show_plan(planned)
     due = [p.run for p in planned if p.due]
-    can = _with_data(due)
-    failures = _run(can, runs or grid.RUNS, cache or grid.CACHE, workers, force) if can else []
+    can = _with_data(due) if executor == "pool" else due  # the workers of a cluster have data of their own
+    failures = _run(can, runs or grid.RUNS, cache or grid.CACHE, workers, executor, force) if can else []
     for outcome in failures:
         click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
     if failures or (len(can) < len(due) and not skip_missing):
@@ -156,17 +173,32 @@ def _with_data(due: list) -> list:
     return [run for run in due if had[run.dataset]]
 
 
-def _run(due: list, runs: Path, cache: Path, workers: int | None, force: bool) -> list:
+def _executor(name: str, workers: int | None, due: int) -> tuple[Executor, int, str]:
+    """The executor, how many runs it is given at a time, and where they are made, in words."""
+    if name == "pool":
+        from lr_core.kernels import Kernels
+
+        workers = min(due, workers or _cores())
+        return Kernels(), workers, f"{workers} at a time"
+    try:
+        from lr_core.cluster import Cluster
+    except ImportError as error:
+        raise UsageError(f"--executor dask needs the extra cluster: pip install '.[cluster]' ({error})") from error
+    cluster = Cluster(workers)
+    return cluster, due, f"on {cluster.describe()}"  # the scheduler has the queue
+
+
+def _run(due: list, runs: Path, cache: Path, workers: int | None, executor_name: str, force: bool) -> list:
     from tqdm import tqdm
 
     from lr_core import grid
 
-    workers = min(len(due), workers or _cores())
-    click.echo(f"{len(due)} runs, {workers} at a time")
+    executor, workers, place = _executor(executor_name, workers, len(due))
+    click.echo(f"{len(due)} runs, {place}")
     layout = "{percentage:3.0f}% |{bar:30}| elapsed {elapsed}, about {remaining} left{postfix}"
     terminal = sys.stderr.isatty()
     started = told = time.monotonic()
-    with tqdm(total=1.0, bar_format=layout, disable=not terminal) as bar:
+    with executor, tqdm(total=1.0, bar_format=layout, disable=not terminal) as bar:
 
         def watch(done: float, underway: dict) -> None:
             nonlocal told
@@ -187,7 +219,7 @@ def _run(due: list, runs: Path, cache: Path, workers: int | None, force: bool) -
                 click.echo(f"{outcome.run}: {word}")
 
         outcomes = grid.run_grid(
-            due, runs=runs, cache=cache, workers=workers, force=force, watch=watch, finished=finished
+            due, executor, runs=runs, cache=cache, workers=workers, force=force, watch=watch, finished=finished
         )
     return [outcome for outcome in outcomes if outcome.error]
 

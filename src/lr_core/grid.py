@@ -1,22 +1,21 @@
-"""Which runs are due and why (`plan`), and running them through papermill, several kernels at a time (`run_grid`)."""
+"""Which runs are due and why (`plan`), and having them made, several at a time, by an executor (`run_grid`)."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import statistics
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from lr_core import config, datasets, files, notebooks, records
 from lr_core.checkpoints import Checkpoints
 from lr_core.errors import LatentReplayError
+from lr_core.kernels import Executor
 from lr_core.notebooks import first_line
 from lr_core.records import RunId
 from lr_core.run import read_progress
@@ -130,6 +129,7 @@ def _differences(record: dict, expected: dict) -> list[str]:
 
 def run_grid(
     due: Sequence[RunId],
+    executor: Executor,
     *,
     runs: Path = RUNS,
     cache: Path = CACHE,
@@ -137,7 +137,6 @@ def run_grid(
     force: bool = False,
     watch: Callable[[float, dict[RunId, str]], None] = lambda done, underway: None,
     finished: Callable[[Outcome], None] = lambda outcome: None,
-    executor: Executor | None = None,
 ) -> list[Outcome]:
     """Run each through the notebook template, in a kernel of its own; a run that fails does not stop the others.
 
@@ -146,11 +145,11 @@ def run_grid(
     Parameters
     ----------
     due : the runs
-    workers : kernels at a time, each with one thread: that is faster than one process with as many threads
+    executor : where they are made; stopped when this ends before all are, by Ctrl-C for example
+    workers : runs at a time
     force : replace records that count as well; without it, one that was made since the plan stays
     watch : called about once a second with the share done (0 to 1) and a word on each run under way
     finished : called as each run ends, and once when it is found to be in work elsewhere
-    executor : anything with the interface of `concurrent.futures`; threads of this process where none is given
     """
     for run in due:  # before hours of work: is there a place to put its results?
         _check_writable(run.record(runs).parent)
@@ -160,17 +159,12 @@ def run_grid(
     replaced = {run: record["sha256"] for run, record in standing.items() if isinstance(record, dict)}
     outcomes: list[Outcome] = []
     elsewhere: set[RunId] = set()
-    with contextlib.ExitStack() as stack:
-        pool, lifeline = executor or ThreadPoolExecutor(max(1, workers)), None
-        if executor is None:
-            lifeline, end = os.pipe()
-            stack.callback(os.close, lifeline)
-            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-            stack.callback(os.close, end)  # the first of the three: all kernels end, also when Ctrl-C ends this block
+    pool = ThreadPoolExecutor(max(1, workers))
 
-        def submit(run: RunId) -> Future[Outcome]:
-            return pool.submit(execute, run, runs, cache, replaced.get(run), lifeline)
+    def submit(run: RunId) -> Future[Outcome]:
+        return pool.submit(execute, run, executor, runs, cache, replaced.get(run))
 
+    try:
         waiting = {submit(run): run for run in due}
         while waiting:
             ready, _ = wait(waiting, timeout=1.0)
@@ -195,6 +189,9 @@ def run_grid(
                         f"{progress.arm} epoch {progress.epoch}, training accuracy {progress.train_accuracy:.3f}"
                     )
             watch(done / len(due), underway)
+    finally:
+        executor.stop()
+        pool.shutdown(wait=True, cancel_futures=True)
     return outcomes
 
 
@@ -205,17 +202,16 @@ def _outcome(future: Future[Outcome], run: RunId) -> Outcome:
         return Outcome(run, 0.0, f"{type(error).__name__}: {first_line(str(error))}")
 
 
-def execute(run: RunId, runs: Path, cache: Path, replaced: str | None = None, lifeline: int | None = None) -> Outcome:
-    """One run in a kernel of its own. Success is a record with the right key, nothing less.
+def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: str | None = None) -> Outcome:
+    """One run, by an executor. Success is a record with the right key, nothing less.
 
     Parameters
     ----------
     replaced : checksum of a record that counts and yet is to be replaced; any other was made meanwhile, and stays
-    lifeline : see `notebooks.executed`
     """
     started = time.perf_counter()
     key = records.key(run, config.profile(run.profile).settings)
-    folder = cache.resolve() / key
+    folder, path = cache.resolve() / key, run.record(runs)
     cell = error = None
     try:
         lock = files.lock(folder / "lock")
@@ -225,38 +221,20 @@ def execute(run: RunId, runs: Path, cache: Path, replaced: str | None = None, li
         with lock:
             record = _standing(run, runs)
             if isinstance(record, LatentReplayError):
-                aside = files.set_aside(run.record(runs))
+                aside = files.set_aside(path)
                 warnings.warn(f"damaged record: set aside as {aside}, the run is made again", stacklevel=2)
             if not isinstance(record, dict) or record["key"] != key or record["sha256"] == replaced:
-                _make(run, runs, folder, lock.fileno(), lifeline)
+                for part in path.parent.glob(f".{run.stem}.*.part"):  # of one that was killed while it wrote
+                    part.unlink()
+                record, notebook = executor(run, folder, lock.fileno())
+                files.write_atomically(run.notebook(runs), notebook)
+                records.write(record, path)  # last: where it is, all else is too
             Checkpoints(folder).clear()
     except notebooks.NotebookError as failure:
         cell, error = failure.cell, str(failure)
     except LatentReplayError as failure:
         error = str(failure)
     return Outcome(run, time.perf_counter() - started, error, cell)
-
-
-def _make(run: RunId, runs: Path, folder: Path, lock: int, lifeline: int | None) -> None:
-    """Train or go on training, then write the notebook and, last, the record: where it is, all else is too."""
-    path = run.record(runs)
-    for part in path.parent.glob(f".{run.stem}.*.part"):  # of one that was killed while it wrote
-        part.unlink()
-    parameters = {
-        "dataset": run.dataset,
-        "case": run.case,
-        "seed": run.seed,
-        "profile": run.profile,
-        "runs": str(folder),
-        "cache": str(folder.parent),
-        "threads": 1,
-    }
-    with notebooks.executed("case", parameters, keep=[lock], lifeline=lifeline) as notebook:
-        record = records.read(run.record(folder))
-        if record["key"] != folder.name:
-            raise LatentReplayError("the notebook ended without writing its record")
-        files.write_atomically(run.notebook(runs), notebook)
-        records.write(record, path)
 
 
 def _check_writable(folder: Path) -> None:

@@ -26,16 +26,21 @@ def _versions() -> dict[str, str]:
 
 
 @cache
+def library() -> str:
+    """SHA-256 of the library's sources as they were when this process first asked."""
+    content = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return content.hexdigest()
+
+
+@cache
 def _sources() -> dict[str, object]:
     """Git commit, whether the library differed from it, and a digest of the library as it was imported."""
-    package = Path(__file__).parent
-    content = hashlib.sha256()
-    for file in sorted(package.glob("*.py")):
-        content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
 
     def git(*arguments: str) -> str | None:
         try:
-            command = ["git", "-C", str(package), *arguments]
+            command = ["git", "-C", str(Path(__file__).parent), *arguments]
             return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             return None
@@ -44,5 +49,5 @@ def _sources() -> dict[str, object]:
     return {
         "commit": git("rev-parse", "HEAD"),
         "uncommitted_changes": None if changes is None else bool(changes),
-        "sources_sha256": content.hexdigest(),
+        "sources_sha256": library(),
     }

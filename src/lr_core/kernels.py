@@ -1,0 +1,64 @@
+"""`Kernels`: making a run, from its name to its record and executed notebook, in a kernel of this machine."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from lr_core import notebooks, records
+from lr_core.errors import LatentReplayError
+from lr_core.records import RunId
+
+
+class Executor(AbstractContextManager[Any], Protocol):
+    """What makes the runs of a grid, several at a time: each call, from a thread of its own, waits for one."""
+
+    def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
+        """Record and executed notebook of a run; a `LatentReplayError` says why there are none.
+
+        Parameters
+        ----------
+        folder : for what the run has trained so far and for its progress; its name is the key of the run
+        lock : descriptor of a locked file, to be handed on to the process that writes to the folder
+        """
+
+    def stop(self) -> None:
+        """End what is at work and refuse what would begin; what is trained so far is kept."""
+
+
+class Kernels(Executor):
+    """The `Executor` of one machine: a kernel for each run, with one thread, which is faster than one with several.
+
+    Kernels end with this process, however it ends, and with the context.
+    """
+
+    def __init__(self) -> None:
+        self._lifeline, end = os.pipe()
+        self._end = open(end, "wb")  # noqa: SIM115 (closed by `stop`)
+
+    def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
+        """See `Executor`; a run that was interrupted goes on from what is in the folder."""
+        parameters = {
+            "dataset": run.dataset,
+            "case": run.case,
+            "seed": run.seed,
+            "profile": run.profile,
+            "runs": str(folder),
+            "cache": str(folder.parent),
+            "threads": 1,
+        }
+        with notebooks.executed("case", parameters, keep=[lock], lifeline=self._lifeline) as notebook:
+            record = records.read(run.record(folder))
+            if record["key"] != folder.name:
+                raise LatentReplayError("the notebook ended without writing its record")
+            return record, notebook
+
+    def stop(self) -> None:
+        """See `Executor`; a kernel that is started after it ends at once."""
+        self._end.close()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        os.close(self._lifeline)

@@ -1,0 +1,204 @@
+"""A grid on a dask cluster: scheduler and workers as processes of their own, each worker with a checkout of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import dask
+import pytest
+from click.testing import CliRunner
+from test_faults import EVERY_CASE, PROMPT, Grid, all_gone, checkout, kernels, numbers, same, undisturbed
+
+from lr_core import cluster
+from lr_core.__main__ import cli
+
+assert undisturbed  # a fixture
+
+
+class Cluster:
+    """A scheduler on loopback and workers of one thread, which share nothing but the network."""
+
+    def __init__(self, folder, workers=3, **settings):
+        self.folder, self.processes = folder, {}
+        self.file = folder / "scheduler.json"
+        self._start("scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", self.file, **settings)
+        while not self.file.exists():
+            assert self.processes["scheduler"].poll() is None, self.output("scheduler")
+            time.sleep(0.05)
+        for number in range(workers):
+            name = f"worker {number}"
+            self._start(
+                "worker", "--scheduler-file", self.file, "--nthreads", 1, "--no-nanny", "--name", name,
+                "--local-directory", folder / "scratch" / name, name=name, PYTHONPATH=checkout(folder / name),
+            )  # fmt: skip
+
+    def _start(self, kind, *options, name=None, **settings):
+        with (self.folder / f"{name or kind}.log").open("w") as log:
+            self.processes[name or kind] = subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *map(str, options)],
+                cwd=self.folder,
+                env=os.environ | settings,
+                stdout=log,
+                stderr=log,
+            )
+
+    def output(self, name):
+        return (self.folder / f"{name}.log").read_text()
+
+    @property
+    def workers(self):
+        return {name: process for name, process in self.processes.items() if name != "scheduler"}
+
+    def grid(self, folder, *choice):
+        return Grid(folder, *choice, "--executor", "dask", workers=None, DASK_SCHEDULER_ADDRESS=self.address)
+
+    @property
+    def address(self):
+        return json.loads(self.file.read_text())["address"]
+
+    def cache(self, name):
+        return self.folder / name / ".cache" / "cluster"
+
+    def at_work(self):
+        """The workers that have a run in training, by name."""
+        return [name for name in self.workers if list(self.cache(name).glob("*/*.unfinished.safetensors"))]
+
+    def kept(self):
+        return [path for name in self.workers for path in self.cache(name).glob("*/*.safetensors")]
+
+    def end(self):
+        for process in reversed(self.processes.values()):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Makes clusters, and ends them."""
+    clusters = []
+
+    def start(**options):
+        folder = tmp_path / f"cluster {len(clusters)}"
+        folder.mkdir()
+        clusters.append(Cluster(folder, **options))
+        return clusters[-1]
+
+    yield start
+    for each in clusters:
+        each.end()
+
+
+@pytest.mark.long
+def test_a_worker_killed_in_mid_run_costs_no_run_and_changes_no_number(undisturbed, started, tmp_path):
+    three = started()
+    grid = three.grid(tmp_path, *EVERY_CASE)
+    process = grid.start()
+    grid.until(lambda: len(three.at_work()) == 3, process)
+    victim = three.workers[three.at_work()[0]]
+    orphans = kernels(victim)
+    victim.kill()
+    assert all_gone(orphans, 5)
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, output + errors
+    assert f"4 runs, on 3 workers of the dask scheduler at {three.address}" in output
+    assert output.count(": done") == 4
+    assert "Traceback" not in output + errors
+    assert len(grid.records()) == 4
+    assert same(grid, undisturbed, numbers)
+    assert not list(grid.cache.glob("*/*"))
+
+
+@pytest.mark.long
+def test_a_run_whose_workers_die_is_given_up_and_the_others_go_on(undisturbed, started, tmp_path):
+    two = started(workers=2, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    grid = two.grid(tmp_path, "--case", 1, "--case", 3)
+    process = grid.start()
+    grid.until(lambda: len(two.at_work()) == 2, process)
+    two.workers["worker 0"].kill()
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 1
+    (line,) = [line for line in errors.splitlines() if line.startswith("failed: ")]
+    assert "workers that had it died, 1 one after the other, the last at tcp://127.0.0.1:" in line
+    assert "Traceback" not in output + errors
+    assert len(grid.records()) == 1
+    grid.finish()
+    assert same(grid, undisturbed, numbers)
+
+
+@pytest.mark.long
+def test_ctrl_c_ends_the_kernels_of_the_cluster_and_what_they_trained_is_kept(undisturbed, started, tmp_path):
+    one = started(workers=1)
+    grid = one.grid(tmp_path, "--case", 1)
+    process = grid.start()
+    grid.until(lambda: [path for path in one.kept() if "unfinished" not in path.name], process)
+    orphans = kernels(one.workers["worker 0"])
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert time.monotonic() - began < PROMPT
+    assert process.returncode == 130
+    assert errors.endswith("stopped; all finished epochs are kept, the same command goes on\n")
+    assert orphans
+    assert all_gone(orphans, 5)
+    arms = {path.name: path.read_bytes() for path in one.kept() if "unfinished" not in path.name}
+    grid.finish()
+    assert same(grid, undisturbed, numbers)
+    assert arms
+    assert not one.kept()
+
+
+@pytest.mark.long
+def test_a_worker_of_another_version_is_refused(started, tmp_path):
+    one = started(workers=0)
+    other = checkout(one.folder / "other")
+    with open(f"{other}/lr_core/errors.py", "a") as source:
+        source.write("# another version\n")
+    one._start("worker", "--scheduler-file", one.file, "--nthreads", 1, "--no-nanny", name="other", PYTHONPATH=other)
+    output = one.grid(tmp_path, "--case", 1).finish(status=1)
+    assert "has another version of lr_core; bring it to the same commit" in output
+
+
+@pytest.mark.long
+def test_with_no_scheduler_named_it_is_a_cluster_of_this_machine(undisturbed, tmp_path):
+    grid = Grid(tmp_path, "--case", 1, "--case", 3, "--executor", "dask", PYTHONPATH=checkout(tmp_path / "checkout"))
+    output = grid.finish()
+    assert "2 runs, on 2 workers of the dask scheduler at tcp://127.0.0.1:" in output
+    assert same(grid, undisturbed, numbers)
+
+
+def nobody():
+    """As DASK_SCHEDULER_ADDRESS would, which dask reads when it is imported."""
+    return dask.config.set({"scheduler-address": "tcp://127.0.0.1:9"})
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    with nobody(), pytest.raises(cluster.LatentReplayError, match="^no dask scheduler answers at tcp://127.0.0.1:9;"):
+        cluster.Cluster()
+
+
+def test_a_scheduler_has_workers_of_its_own():
+    with nobody(), pytest.raises(cluster.UsageError, match="^the cluster at tcp://127.0.0.1:9 has workers of its own;"):
+        cluster.Cluster(workers=2)
+
+
+def test_without_the_extra_the_message_names_it(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "lr_core.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    arguments = [
+        "grid",
+        "--profile",
+        "smoke",
+        "--executor",
+        "dask",
+        "--runs",
+        tmp_path / "r",
+        "--cache",
+        tmp_path / "c",
+    ]
+    result = CliRunner().invoke(cli, [str(word) for word in arguments])
+    assert isinstance(result.exception, cluster.UsageError)
+    assert "pip install '.[cluster]'" in str(result.exception)
