@@ -33,10 +33,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sets import TRAIN_IMAGES, facts, idx, tiny_description, tiny_files
 
-from lr_core import compute, config, datasets, fetching, grid, notebooks, records, thumbnails
+from lr_core import cluster, compute, config, datasets, fetching, grid, notebooks, records, thumbnails
 from lr_core.__main__ import main
 from lr_core.config import Case, Settings
 from lr_core.errors import LatentReplayError, UsageError
+from lr_core.kernels import Kernels
 from lr_core.records import RunId
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -481,6 +482,14 @@ def test_a_parameter_of_the_wrong_type_is_one_line():
 LONG = "x" * 300  # longer than a file's name may be
 
 
+class NoCluster(Kernels):
+    def __init__(self, workers):
+        super().__init__()
+
+    def describe(self):
+        return "no workers"
+
+
 @pytest.fixture(scope="module")
 def desk(record, run_id, tmp_path_factory):
     """A folder to work in, with one record in it; nothing there trains, executes notebooks or reaches a network."""
@@ -494,7 +503,8 @@ def desk(record, run_id, tmp_path_factory):
         patch.setattr(thumbnails, "draw", lambda *arguments: None)
         patch.setattr(grid, "RUNS", folder / "runs")
         patch.setattr(grid, "CACHE", folder / "cache")
-        patch.setattr(grid, "run_grid", lambda due, **options: [])
+        patch.setattr(grid, "run_grid", lambda due, executor, **options: [])
+        patch.setattr(cluster, "Cluster", NoCluster)
         patch.setattr(datasets, "raw_folder", lambda: folder / "raw")
         patch.setattr(fetching, "_attempts", lambda info: [])
         patch.setattr(notebooks, "executed", lambda name, parameters: contextlib.nullcontext(b""))
@@ -548,6 +558,7 @@ OPTIONS = {
     "--runs": folders,
     "--cache": folders,
     "--workers": numbers,
+    "--executor": st.sampled_from(["pool", "dask", "Dask", ""]) | words,
 }
 FLAGS = ("--force", "--skip-missing")
 
@@ -555,7 +566,7 @@ FLAGS = ("--force", "--skip-missing")
 @st.composite
 def a_choice_of_runs(draw):
     command = draw(st.sampled_from(["status", "grid"]))
-    known = [name for name in OPTIONS if name != "--workers" or command == "grid"]
+    known = [name for name in OPTIONS if name not in ("--workers", "--executor") or command == "grid"]
     given = draw(st.lists(st.sampled_from(known).flatmap(lambda n: OPTIONS[n].map(lambda v: (n, v))), max_size=4))
     flags = draw(st.lists(st.sampled_from(FLAGS[: 1 + (command == "grid")]), max_size=2))
     return command, given, flags
@@ -576,6 +587,7 @@ def wrong(name, text):
         "--seed": lambda: not whole(as_int(text), 0),
         "--profile": lambda: text not in config.PROFILES,
         "--workers": lambda: (as_int(text) or 0) < 1,
+        "--executor": lambda: text not in ("pool", "dask"),
     }.get(name, lambda: text == "file")()
 
 
@@ -591,7 +603,7 @@ def test_runs_are_chosen_rightly_or_the_choice_is_refused(desk, choice, data_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LR_DATA_PATH", data_path)
         status, out, _ = judged(desk, [command, *(f"{name}={text}" for name, text in given), *flags])
-    single = ("--profile", "--runs", "--cache", "--workers")  # of which the last one given counts
+    single = ("--profile", "--runs", "--cache", "--workers", "--executor")  # of which the last one given counts
     if any(wrong(name, text) for name, text in given if name not in single or text == last[name]):
         assert status == 2
     elif status == 0:
