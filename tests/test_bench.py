@@ -1,6 +1,7 @@
 """The live bench without a browser: what its fields refuse and where they say so, and runs that are kept."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,6 +29,12 @@ def complaints(bench):
     """Field -> the words below it, of those that complain."""
     found = {name: field.message.value for name, field in bench.fields.items()}
     return {name: value.split(">", 1)[1].removesuffix("</span>") for name, value in found.items() if value}
+
+
+def in_a_loop(work):
+    """As a kernel does, in a thread of its own: where a browser is open, this one has a loop that runs already."""
+    with ThreadPoolExecutor(1) as other:
+        other.submit(asyncio.run, work).result()
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -120,7 +127,7 @@ def fetch(bench):
         assert bench.fetch_button.disabled  # a second fetch beside the first one would be of no use
         await bench.task
 
-    asyncio.run(press())
+    in_a_loop(press())
 
 
 def test_data_that_cannot_be_fetched_are_refused_where_they_were_chosen(bench, monkeypatch):
@@ -181,7 +188,7 @@ def run(bench, after=None):
             after()
         await bench.task
 
-    asyncio.run(press())
+    in_a_loop(press())
 
 
 def test_runs_are_kept_side_by_side(bench):
