@@ -13,7 +13,7 @@ from IPython.display import Markdown
 from paper import NOT_RUN, count, hours, ours
 from tables import simple
 
-from lr_core import datasets, figures
+from lr_core import config, datasets, figures
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 NOT_MEASURED = "not measured"
@@ -61,17 +61,20 @@ def rates() -> Markdown:
 def goals() -> Markdown:
     """What was aimed at, and what each machine reached."""
     rows = []
-    for place, first in enumerate(measured[0]["goals"] if measured else []):
-        reached = [result["goals"][place] for result in measured]
+    for first in {goal["goal"]: goal for result in measured for goal in result["goals"]}.values():
         sign = "at most" if first["at_most"] else "at least"
-        cells = [f"{_quantity(goal, 'measured')}, {_verdict(goal)}" for goal in reached]
+        cells = [_reached(result, first["goal"]) for result in measured]
         rows.append((first["goal"], f"{sign} {_quantity(first, 'asked')}", *cells))
     columns = ("Goal", "Asked", *(machine(result) for result in measured))
     return simple(columns, rows or [(NOT_MEASURED, "")])
 
 
-def _verdict(goal: dict) -> str:
-    return {True: "met", False: "<strong>missed</strong>", None: ""}[goal["met"]]
+def _reached(result: dict, name: str) -> str:
+    """What a machine reached of a goal, which may be younger than its measurement."""
+    goal = next((goal for goal in result["goals"] if goal["goal"] == name), None)
+    if goal is None or goal["met"] is None:
+        return NOT_MEASURED
+    return f"{_quantity(goal, 'measured')}, {'met' if goal['met'] else '<strong>missed</strong>'}"
 
 
 def _quantity(goal: dict, name: str) -> str:
@@ -98,6 +101,22 @@ def _growing() -> Iterator[tuple[str, dict]]:
             m for m in (measured[0]["measured"] if measured else []) if m["experiment"] == experiment
         ):
             yield ("" if place else kind), m
+
+
+def many_seeds(seeds: int = 20) -> str:
+    """What all cases of the paper with so many seeds take, from the time of the runs at hand; memory by the benchmark."""
+    means = {
+        name: [sum(arm["seconds"] for arm in record["arms"]) for record in ours.of(name)] for name in ours.datasets
+    }
+    known = {name: statistics.mean(taken) for name, taken in means.items() if taken}
+    if not known:
+        return NOT_RUN
+    runs = len(config.CASES) * seeds * len(known)
+    names = ", ".join(datasets.describe(name).title for name in known)
+    total = sum(len(config.CASES) * seeds * mean for mean in known.values())
+    peaks = [m["peak_bytes"] for result in measured for m in result["measured"] if m["program"].startswith("lr_core")]
+    memory = f" and {max(peaks) / 1e9:.1f} GB of memory for each core at work" if peaks else ""
+    return f"the {runs} runs of {names} with {seeds} seeds take about {total / 3600:,.0f} core hours{memory}"
 
 
 def case_times() -> str:

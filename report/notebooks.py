@@ -24,14 +24,14 @@ from pathlib import Path
 
 import click
 
-from lr_core import datasets
+from lr_core import config, datasets
 from lr_core.errors import LatentReplayError
 from lr_core.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAPER = "Latent replay, re-run"
-PROFILES = ("paper", "literal")  # all others are preliminary, and their pages say so
+PROFILES = config.RESULTS  # all others are preliminary, and their pages say so
 
 STYLE = """
 .notebook .links { margin-bottom: 1.4rem; }

@@ -116,7 +116,9 @@ class Runs:
 PROFILE = os.environ.get("LR_PROFILE", "paper")
 ours = Runs(PROFILE)
 literal = Runs("literal")
+half = Runs("bf16")  # one case in bfloat16, beside the same in `ours`
 shown = (ours, literal) if PROFILE == "paper" else (ours,)  # whose runs this document is about
+told = (*shown, half) if PROFILE == "paper" else shown  # whose numbers it has
 
 
 def read_published(path: Path) -> pd.DataFrame:
@@ -170,7 +172,7 @@ def page(record: dict) -> str:
 
 
 def _told() -> list[dict]:
-    return [record for runs in shown for record in runs.records + runs.added]
+    return [record for runs in told for record in runs.records + runs.added]
 
 
 def _references(sources: Iterable[str]) -> str:
@@ -313,6 +315,27 @@ def gaps(
 def mean_gap(name: str, measure: str, evaluation: str, runs: Runs = ours, dataset: str | None = None) -> Value | None:
     """Mean absolute difference from the published values."""
     return mean(abs(gap) for gap, _, _ in gaps(name, measure, evaluation, runs, dataset))
+
+
+def precision_pairs() -> list[tuple[dict, dict, dict, dict]]:
+    """(record, arm, record in bfloat16, the same arm of it) of the runs that were made in both precisions."""
+    return [
+        (single, arm, other, same)
+        for other in half.records
+        for single in ours.of(other["run"]["dataset"], other["run"]["case"], other["run"]["seed"])
+        if PROFILE == "paper"
+        for arm, same in zip(single["arms"], other["arms"], strict=True)
+    ]
+
+
+def precision_gap(measure: str) -> Value | None:
+    """Mean absolute difference between the two precisions, over arms and evaluation modes."""
+    pairs = [
+        (accuracy(single, arm, evaluation, measure), accuracy(other, same, evaluation, measure))
+        for single, arm, other, same in precision_pairs()
+        for evaluation in EVALUATIONS
+    ]
+    return mean(abs(one - two) for one, two in pairs if one is not None and two is not None)
 
 
 def spread_over_evaluations(measure: str = "original_test") -> Value | None:

@@ -13,6 +13,7 @@ from paper import (
     PROFILE,
     Runs,
     Value,
+    accuracy,
     gaps,
     hours,
     in_table,
@@ -21,9 +22,11 @@ from paper import (
     number,
     ours,
     page,
+    precision_pairs,
     published_value,
     shown,
     task_images,
+    told,
 )  # fmt: skip
 
 from lr_core import config, datasets, figures, models
@@ -276,7 +279,7 @@ def _plain(value: object) -> str:
 def provenance() -> Markdown:
     """Where each run was made, with what, and how long it took; its case leads to the executed notebook."""
     rows = []
-    for runs in shown:
+    for runs in told:
         for record in runs.records + runs.added:
             run, made = record["run"], [arm["provenance"] for arm in record["arms"]]
             title = datasets.describe(run["dataset"]).title
@@ -292,6 +295,24 @@ def provenance() -> Markdown:
             )
     columns = ("Profile", "Run", "Epochs", "Time", "Processor, precision", "Commit")
     return simple(columns, rows or [(NOT_RUN, *[""] * 5)], numeric=(2, 3))
+
+
+def precision() -> Markdown:
+    """The case that was made in single precision and in bfloat16: epochs and accuracies, side by side."""
+    rows = []
+    for single, arm, other, same in precision_pairs():
+        for measure in ("test", "original_test"):
+            cells = [
+                in_table(number(value))
+                for evaluation in EVALUATIONS
+                for record, of in ((single, arm), (other, same))
+                if (value := accuracy(record, of, evaluation, measure)) is not None
+            ]
+            if cells:
+                epochs = f"{arm['epochs']} / {same['epochs']}" if measure == "test" else ""
+                rows.append((figures.arm_name(arm) if epochs else "", epochs, MEASURES[measure].lower(), *cells))
+    columns = ["Arm", "Epochs", "Accuracy", *(f"{mode}{word}" for mode in EVALUATIONS for word in (", fp32", ", bf16"))]
+    return simple(columns, rows or [(NOT_RUN, *[""] * 8)], numeric=tuple(range(3, 9)))
 
 
 def checksums() -> Markdown:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -152,7 +153,7 @@ def test_settings_cannot_be_changed_after_the_check():
 
 @pytest.mark.parametrize("name", ["papers", "", "PAPER", None])
 def test_unknown_profile_names_the_known_ones(name):
-    with pytest.raises(UsageError, match=r"unknown profile .*known are paper, literal, quick, smoke"):
+    with pytest.raises(UsageError, match=r"unknown profile .*known are paper, literal, bf16, quick, smoke"):
         config.profile(name)
 
 
@@ -162,11 +163,16 @@ def test_literal_is_paper_without_momentum_and_with_a_higher_cap():
     assert differing == {"momentum": (0.9, 0.0), "max_epochs": (150, 300)}
 
 
+def test_bf16_is_the_paper_in_another_precision():
+    assert config.profile("bf16").settings == replace(config.profile("paper").settings, precision="bf16")
+
+
 @pytest.mark.parametrize(
     ("name", "datasets", "cases", "preliminary", "images_per_class"),
     [
         ("paper", ("mnist", "kmnist", "fashion-mnist"), (1, 2, 3, 4), False, None),
         ("literal", ("mnist", "kmnist", "fashion-mnist"), (1, 2, 3, 4), False, None),
+        ("bf16", ("mnist",), (1,), False, None),
         ("quick", ("mnist", "kmnist", "fashion-mnist"), (1,), True, 600),
         ("smoke", ("digits",), (1, 3), True, 60),
     ],

@@ -138,12 +138,12 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
 def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
-    """Write all results as one tidy CSV file: those of paper and literal, or of the profiles named."""
+    """Write all results as one tidy CSV file: of all profiles but preliminary ones, or of those named."""
     from lr_core import files, grid, records
 
     for name in profiles:
         config.profile(name)
-    found = [r for name in profiles or ("paper", "literal") for r in records.read_all(runs or grid.RUNS, name)]
+    found = [r for name in profiles or config.RESULTS for r in records.read_all(runs or grid.RUNS, name)]
     files.write_atomically(target, records.results(found).to_csv(index=False).encode())
     click.echo(f"{target}: {len(found)} runs")
 
@@ -229,7 +229,10 @@ def _show_plan(planned: list) -> None:
         took = "" if p.seconds is None else f" ({'about ' if p.due else 'took '}{_duration(p.seconds)})"
         click.echo(f"{'run ' if p.due else 'skip'}  {p.run}: {p.reason}{took}")
     due = [p for p in planned if p.due]
-    click.echo(f"{len(due)} of {len(planned)} runs are due")
+    known = [p.seconds for p in due if p.seconds is not None]
+    unknown = f"; {len(due) - len(known)} of unknown length" if len(known) < len(due) else ""
+    took = f", about {_duration(sum(known))} of one core{unknown}" if known else ""
+    click.echo(f"{len(due)} of {len(planned)} runs are due{took}")
 
 
 def _duration(seconds: float) -> str:

@@ -23,7 +23,7 @@ CLASSES = 10
 EVALUATIONS = ("running", "batch", "mixed")
 """Where BatchNorm takes its statistics from when accuracy is measured; defined in `metrics.predict`."""
 
-PRECISIONS = ("auto", "fp32", "fp64")
+PRECISIONS = ("auto", "bf16", "fp32", "fp64")
 
 LIMIT = 2**31  # every whole number that can be set is below it; PyTorch bears no larger ones everywhere
 
@@ -160,6 +160,13 @@ PROFILES: dict[str, Profile] = {
         tuple(CASES),
         purpose="nothing that the original does not state: plain SGD",
     ),
+    "bf16": Profile(
+        # On every processor; where bf16 is not native it is emulated, and takes hours.
+        Settings(precision="bf16"),
+        ("mnist",),
+        (1,),
+        purpose="one case of the paper in bfloat16, to lay beside the one in single precision",
+    ),
     "quick": Profile(
         # A tenth of the images with a tenth of the batch makes about as many updates per epoch as the full run.
         Settings(images_per_class=600, batch_size=100, learning_rate=0.005, max_epochs=12),
@@ -185,6 +192,10 @@ PROFILES: dict[str, Profile] = {
         purpose="seconds; for tests and for the outputs stored in the notebooks",
     ),
 }
+
+
+RESULTS = tuple(name for name, entry in PROFILES.items() if not entry.preliminary)
+"""The profiles whose runs are results."""
 
 
 def profile(name: str) -> Profile:
