@@ -81,7 +81,7 @@ BAD_SETTINGS = {
     "images_per_class": [0, 19, -1, 600.0, *[x for x in NUMBERS_THAT_ARE_NONE if x is not None]],
     "learning_rate": [0, -0.1, *NUMBERS_THAT_ARE_NONE],
     "momentum": [-0.1, 1, 1.5, *NUMBERS_THAT_ARE_NONE],
-    "precision": ["bf16", "double", "AUTO", "", 64, None],
+    "precision": ["double", "AUTO", "", 64, None],
 }
 
 

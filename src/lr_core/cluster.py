@@ -58,6 +58,7 @@ class Cluster(Executor):
                 f"the cluster at {address} has workers of its own; leave out how many, or DASK_SCHEDULER_ADDRESS"
             )
         self._folders: dict[str, Path] = {}  # key of a run at work -> its folder here
+        self._futures: dict[str, distributed.Future] = {}
         self._stopped = False
         with ExitStack() as stack:
             if not address:
@@ -82,6 +83,7 @@ class Cluster(Executor):
         self._folders[folder.name] = folder
         try:
             future = self.client.submit(_make, run, folder.name, provenance.library(), pure=False)
+            self._futures[folder.name] = future
             if self._stopped:
                 future.cancel()
             return future.result()
@@ -96,11 +98,12 @@ class Cluster(Executor):
             ) from error
         finally:
             self._folders.pop(folder.name, None)
+            self._futures.pop(folder.name, None)
 
     def stop(self) -> None:
         """See `kernels.Executor`; the workers themselves go on, if they are not of this process."""
         self._stopped = True
-        self.client.cancel(list(self.client.futures.values()))
+        self.client.cancel(list(self._futures.values()))
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
