@@ -176,7 +176,8 @@ def pca_points(dataset: Dataset, per_class: int = 100) -> tuple[pd.DataFrame, tu
 
     Returns a table (class, name, image, x, y), `per_class` rows a class, and the two components' shares of the variance.
     """
-    pixels = dataset.images.flatten(1).numpy().astype(np.float32) / 255
+    # In double precision, so that the rounded coordinates are the same on every processor.
+    pixels = dataset.images.flatten(1).numpy().astype(np.float64) / 255
     labels = dataset.labels.numpy()
     pca = PCA(n_components=2, svd_solver="covariance_eigh").fit(pixels)
     chosen = np.concatenate([np.flatnonzero(labels == number)[:per_class] for number in range(CLASSES)])
