@@ -684,7 +684,7 @@ def test_any_words_are_a_command_or_refused(desk, arguments):
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("LR_PROFILE", "full", "UsageError: unknown profile 'full'; known are paper, literal, quick, smoke"),
+        ("LR_PROFILE", "full", f"UsageError: unknown profile 'full'; known are {', '.join(config.PROFILES)}"),
         ("LR_RUNS", "no/such/folder", "LatentReplayError: no/such/folder: there is no such folder"),
     ],
 )
