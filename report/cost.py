@@ -103,12 +103,14 @@ def _growing() -> Iterator[tuple[str, dict]]:
             yield ("" if place else kind), m
 
 
+def _seconds(name: str) -> list[float]:
+    """Training time of each case of a data set."""
+    return [sum(arm["seconds"] for arm in record["arms"]) for record in ours.of(name)]
+
+
 def many_seeds(seeds: int = 20) -> str:
     """What all cases of the paper with so many seeds take, from the time of the runs at hand; memory by the benchmark."""
-    means = {
-        name: [sum(arm["seconds"] for arm in record["arms"]) for record in ours.of(name)] for name in ours.datasets
-    }
-    known = {name: statistics.mean(taken) for name, taken in means.items() if taken}
+    known = {name: statistics.mean(taken) for name in ours.datasets if (taken := _seconds(name))}
     if not known:
         return NOT_RUN
     runs = len(config.CASES) * seeds * len(known)
@@ -123,7 +125,7 @@ def case_times() -> str:
     """Training time of a case, by data set, as the records have it."""
     parts = []
     for name in ours.datasets:
-        taken = [sum(arm["seconds"] for arm in record["arms"]) for record in ours.of(name)]
+        taken = _seconds(name)
         told = f"{hours(min(taken))} to {hours(max(taken))}" if taken else NOT_RUN
         parts.append(f"{datasets.describe(name).title} {told}")
     return ", ".join(parts)

@@ -321,9 +321,8 @@ def precision_pairs() -> list[tuple[dict, dict, dict, dict]]:
     """(record, arm, record in bfloat16, the same arm of it) of the runs that were made in both precisions."""
     return [
         (single, arm, other, same)
-        for other in half.records
+        for other in (half.records if half in told else [])
         for single in ours.of(other["run"]["dataset"], other["run"]["case"], other["run"]["seed"])
-        if PROFILE == "paper"
         for arm, same in zip(single["arms"], other["arms"], strict=True)
     ]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dask.config
@@ -57,8 +57,9 @@ class Cluster(Executor):
             raise UsageError(
                 f"the cluster at {address} has workers of its own; leave out how many, or DASK_SCHEDULER_ADDRESS"
             )
-        self._folders: dict[str, Path] = {}  # key of a run at work -> its folder here
-        self._futures: dict[str, distributed.Future] = {}
+        self._at_work: dict[
+            str, tuple[Path, distributed.Future]
+        ] = {}  # key of a run -> its folder here, and its result
         self._stopped = False
         with ExitStack() as stack:
             if not address:
@@ -80,10 +81,9 @@ class Cluster(Executor):
 
     def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
         """See `kernels.Executor`; what the run has trained so far is on its worker, in the folder are words of it."""
-        self._folders[folder.name] = folder
+        future = self.client.submit(_make, run, folder.name, provenance.library(), pure=False)
+        self._at_work[folder.name] = folder, future
         try:
-            future = self.client.submit(_make, run, folder.name, provenance.library(), pure=False)
-            self._futures[folder.name] = future
             if self._stopped:
                 future.cancel()
             return future.result()
@@ -97,13 +97,12 @@ class Cluster(Executor):
                 "stopped" if self._stopped else "the dask scheduler is gone; start it again"
             ) from error
         finally:
-            self._folders.pop(folder.name, None)
-            self._futures.pop(folder.name, None)
+            del self._at_work[folder.name]
 
     def stop(self) -> None:
         """See `kernels.Executor`; the workers themselves go on, if they are not of this process."""
         self._stopped = True
-        self.client.cancel(list(self._futures.values()))
+        self.client.cancel([future for _, future in list(self._at_work.values())])
 
     def __exit__(self, *error: object) -> None:
         self._exits.close()
@@ -115,8 +114,8 @@ class Cluster(Executor):
 
     def _note(self, event: tuple[float, dict]) -> None:
         message = event[1]
-        if (folder := self._folders.get(message["key"])) is not None:
-            write_progress(folder, Progress(**message["progress"]))
+        if (at_work := self._at_work.get(message["key"])) is not None:
+            write_progress(at_work[0], Progress(**message["progress"]))
 
 
 # -- on a worker ------------------------------------------------------------------------------------------------------
@@ -148,29 +147,27 @@ def _make(run: RunId, key: str, library: str) -> tuple[dict, bytes]:
     return made
 
 
-class _followed(AbstractContextManager[None]):  # noqa: N801 (read as a phrase)
+@contextmanager
+def _followed(
+    kernels: Kernels, folder: Path, wanted: Callable[[], bool], tell: Callable[[dict], None]
+) -> Iterator[None]:
     """Inside, a run's progress is told as it changes, and its kernel is stopped when it is not wanted any more."""
+    over = threading.Event()
 
-    def __init__(
-        self, kernels: Kernels, folder: Path, wanted: Callable[[], bool], tell: Callable[[dict], None]
-    ) -> None:
-        self.kernels, self.folder, self.wanted, self.tell = kernels, folder, wanted, tell
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._follow, daemon=True)
-
-    def _follow(self) -> None:
+    def follow() -> None:
         told = None
-        while not self.over.wait(1):
-            if not self.wanted():
-                self.kernels.stop()
-            progress = read_progress(self.folder)
+        while not over.wait(1):
+            if not wanted():
+                kernels.stop()
+            progress = read_progress(folder)
             if progress is not None and progress != told:
-                self.tell({"key": self.folder.name, "progress": vars(progress)})
+                tell({"key": folder.name, "progress": vars(progress)})
                 told = progress
 
-    def __enter__(self) -> None:
-        self.thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.over.set()
-        self.thread.join()
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

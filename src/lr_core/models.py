@@ -66,7 +66,7 @@ class Classifier(nn.Sequential):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Layer by layer; on a CPU, in full precision, the convolutions by `winograd`: less than half the time."""
+        """Layer by layer; on a CPU, in full precision, the convolutions by `winograd`, which is faster there."""
         if latents.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return super().forward(latents)
         # (36, channels, 1, n) up to the dense part. Not a view where ELU writes: that would cost autograd copies.
