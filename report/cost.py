@@ -126,6 +126,6 @@ def case_times() -> str:
     parts = []
     for name in ours.datasets:
         taken = _seconds(name)
-        told = f"{hours(min(taken))} to {hours(max(taken))}" if taken else NOT_RUN
+        told = " to ".join(dict.fromkeys([hours(min(taken)), hours(max(taken))])) if taken else NOT_RUN
         parts.append(f"{datasets.describe(name).title} {told}")
     return ", ".join(parts)
