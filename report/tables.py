@@ -49,12 +49,13 @@ def html(head: Sequence[str], bodies: Iterable[Sequence[str]], classes: str = ""
 def simple(columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[int] = ()) -> Markdown:
     """A table with one header row; `numeric` columns are aligned on the right."""
 
-    def cells(values: Sequence[object], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=num' if place in numeric else ''}>{value}</{tag}>" for place, value in enumerate(values)
-        )
+    return html([_cells(columns, numeric, "th")], [[_cells(row, numeric) for row in rows]])
 
-    return html([cells(columns, "th")], [[cells(row, "td") for row in rows]])
+
+def _cells(values: Sequence[object], numeric: Sequence[int], tag: str = "td") -> str:
+    return "".join(
+        f"<{tag}{' class=num' if place in numeric else ''}>{value}</{tag}>" for place, value in enumerate(values)
+    )
 
 
 def shade(difference: float) -> int:
@@ -311,8 +312,12 @@ def precision() -> Markdown:
             if cells:
                 epochs = f"{arm['epochs']} / {same['epochs']}" if measure == "test" else ""
                 rows.append((figures.arm_name(arm) if epochs else "", epochs, MEASURES[measure].lower(), *cells))
-    columns = ["Arm", "Epochs", "Accuracy", *(f"{mode}{word}" for mode in EVALUATIONS for word in (", fp32", ", bf16"))]
-    return simple(columns, rows or [(NOT_RUN, *[""] * 8)], numeric=tuple(range(3, 9)))
+    first = "".join(f"<th rowspan=2>{name}</th>" for name in ("Arm", "Epochs", "Accuracy"))
+    modes = "".join(f"<th colspan=2>{mode}</th>" for mode in EVALUATIONS)
+    return html(
+        [first + modes, "<th class=num>fp32</th><th class=num>bf16</th>" * len(EVALUATIONS)],
+        [[_cells(row, range(3, 9)) for row in rows or [(NOT_RUN, *[""] * 8)]]],
+    )
 
 
 def checksums() -> Markdown:
