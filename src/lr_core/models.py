@@ -66,20 +66,31 @@ class Classifier(nn.Sequential):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Layer by layer; on a CPU, in full precision, the convolutions by `winograd`, which is faster there."""
+        """Layer by layer; on a CPU the convolutions by minimal filtering, but in bf16, which has too few digits for it.
+
+        In single precision by `fused`, in double precision by `winograd` alone.
+        """
         if latents.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return super().forward(latents)
-        # (36, channels, 1, n) up to the dense part. Not a view where ELU writes: that would cost autograd copies.
-        values = latents.permute(2, 3, 1, 0).flatten(0, 1).unsqueeze(2)
-        for layer in self:
-            match layer:
-                case nn.Conv2d(weight=weight, bias=Tensor() as bias):
-                    maps = values.squeeze(2).unflatten(0, LATENT_SHAPE[1:])
-                    values = winograd.convolution(maps, weight, bias).flatten(0, 1).unsqueeze(2)
-                case nn.Flatten():
-                    values = layer(values.permute(3, 1, 2, 0))  # (n, channels * 36)
-                case _:
-                    values = layer(values)
+        layers = list(self)
+        end = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
+        if latents.dtype == torch.float32:
+            from lr_core import fused  # here, because numba takes half a second to import
+
+            values = fused.convolutions(latents, layers[:end])
+        else:
+            # (36, channels, 1, n). Not a view where ELU writes: that would cost autograd copies.
+            values = latents.permute(2, 3, 1, 0).flatten(0, 1).unsqueeze(2)
+            for layer in layers[:end]:
+                match layer:
+                    case nn.Conv2d(weight=weight, bias=Tensor() as bias):
+                        maps = values.squeeze(2).unflatten(0, LATENT_SHAPE[1:])
+                        values = winograd.convolution(maps, weight, bias).flatten(0, 1).unsqueeze(2)
+                    case _:
+                        values = layer(values)
+            values = values.permute(3, 1, 2, 0)  # (n, channels, 1, 36)
+        for layer in layers[end:]:
+            values = layer(values)
         return values
 
 

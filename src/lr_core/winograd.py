@@ -37,25 +37,25 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        to_tile, of_kernel, to_map = _transforms(maps.dtype)
-        tiles = _on_both_axes(to_tile, maps)  # (8, 8, c, n)
-        kernels = _on_both_axes(of_kernel, weight.permute(2, 3, 0, 1))  # (8, 8, k, c)
+        to_tile, of_kernel, to_map = transforms(maps.dtype)
+        tiles = on_both_axes(to_tile, maps)  # (8, 8, c, n)
+        kernels = on_both_axes(of_kernel, weight.permute(2, 3, 0, 1))  # (8, 8, k, c)
         ctx.save_for_backward(tiles, kernels)
         products = _multiply(kernels, tiles)
         # The value at point (1, 1) goes with weight one into each of the 36 results.
         products[_ONE, _ONE] += bias[:, None]
-        return _on_both_axes(to_map, products)
+        return on_both_axes(to_map, products)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         tiles, kernels = ctx.saved_tensors
-        to_tile, of_kernel, to_map = _transforms(gradient.dtype)
-        of_products = _on_both_axes(to_map.T, gradient)  # (8, 8, k, n)
+        to_tile, of_kernel, to_map = transforms(gradient.dtype)
+        of_products = on_both_axes(to_map.T, gradient)  # (8, 8, k, n)
         of_maps = None
         if ctx.needs_input_grad[0]:
-            of_maps = _on_both_axes(to_tile.T, _multiply(kernels.transpose(2, 3), of_products))
-        of_weight = _on_both_axes(of_kernel.T, _multiply(of_products, tiles.transpose(2, 3))).permute(2, 3, 0, 1)
+            of_maps = on_both_axes(to_tile.T, _multiply(kernels.transpose(2, 3), of_products))
+        of_weight = on_both_axes(of_kernel.T, _multiply(of_products, tiles.transpose(2, 3))).permute(2, 3, 0, 1)
         return of_maps, of_weight, of_products[_ONE, _ONE].sum(dim=1)
 
 
@@ -64,7 +64,7 @@ def _multiply(left: Tensor, right: Tensor) -> Tensor:
     return torch.bmm(left.flatten(0, 1), right.flatten(0, 1)).unflatten(0, (_TILE, _TILE))
 
 
-def _on_both_axes(matrix: Tensor, values: Tensor) -> Tensor:
+def on_both_axes(matrix: Tensor, values: Tensor) -> Tensor:
     """(p, q) matrix on the first two axes of (q, q, ...) values -> (p, p, ...)."""
     p, q = matrix.shape
     rows = matrix @ values.reshape(q, -1)
@@ -72,7 +72,7 @@ def _on_both_axes(matrix: Tensor, values: Tensor) -> Tensor:
 
 
 @cache
-def _transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """(8, 6) of the maps, (8, 3) of the kernel and (6, 8) back, along one axis.
 
     The kernel's are its values as a polynomial at the eight points, scaled by the denominators of Lagrange's

@@ -1,0 +1,115 @@
+"""What is compiled for single precision gives what the layers give in double precision, one after the other."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lr_core import fused, metrics, models
+
+
+@pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def latents(images: int, values: float = 1.0) -> Tensor:
+    return torch.randn(images, 1, 6, 6, generator=torch.Generator().manual_seed(images)) * values
+
+
+def networks(training: bool = True) -> tuple[models.Classifier, models.Classifier]:
+    """Twins, the second one in double precision; their running statistics are those of some training."""
+    _, network = models.build(0)
+    with torch.no_grad():
+        for _ in range(3):
+            nn.Sequential.forward(network, latents(50, 2))
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    return network.train(training), copy.deepcopy(network).double().train(training)
+
+
+def distance(mine: Tensor, exact: Tensor) -> float:
+    """Relative to the size of what is right."""
+    return ((mine.double() - exact).norm() / exact.norm()).item()
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["batch statistics", "running statistics"])
+@pytest.mark.parametrize("images", [2, 127, 128, 129, 300])  # blocks are of 128
+def test_results_gradients_and_statistics_are_those_of_the_layers(images: int, training: bool, threads: int) -> None:
+    network, exact = networks(training)
+    mine, theirs = latents(images).requires_grad_(), latents(images).double().requires_grad_()
+    results = network(mine), nn.Sequential.forward(exact, theirs)
+    assert distance(*results) < 1e-5
+    weights = torch.linspace(-1, 1, results[0].numel()).view(results[0].shape)
+    for result in results:
+        (result * weights).sum().backward()
+    tolerance = 2e-4 if images > 2 else 2e-2  # with two images, many a gradient is a small difference of large ones
+    assert distance(mine.grad, theirs.grad) < tolerance
+    for (name, ours), (_, right) in zip(network.named_parameters(), exact.named_parameters(), strict=True):
+        # The bias ahead of batch statistics has no effect: what is right is zero, which no error is relative to.
+        if right.grad.norm() > 1e-9:
+            assert distance(ours.grad, right.grad) < tolerance, name
+        else:
+            assert ours.grad.norm() < 1e-3, name
+    for (name, ours), (_, right) in zip(network.named_buffers(), exact.named_buffers(), strict=True):
+        torch.testing.assert_close(ours.double(), right.double(), rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("evaluation", ["running", "batch", "mixed"])
+def test_evaluation_modes_predict_what_the_layers_predict(evaluation: str) -> None:
+    network, exact = networks()
+    before = copy.deepcopy(network.state_dict())
+    tasks = latents(150), latents(151, 3.0)
+    mine, theirs = (
+        metrics.predict(n, [t.to(dtype) for t in tasks], evaluation, 100, torch.Generator().manual_seed(3))
+        for n, dtype in ((network, torch.float32), (exact, torch.float64))
+    )
+    for ours, right in zip(mine, theirs, strict=True):
+        assert (ours == right).float().mean() > 0.99  # what is on the border between two classes may fall either way
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), f"evaluation changed {name}"
+
+
+def test_same_bits_every_time(threads: int) -> None:
+    def gradients() -> list[Tensor]:
+        network, _ = networks()
+        network(latents(300))[:, 0].sum().backward()
+        return [parameter.grad for parameter in network.parameters()]
+
+    assert all(map(torch.equal, gradients(), gradients()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_a_number_stays_visible(value: float) -> None:
+    network, _ = networks(training=False)
+    images = latents(3)
+    images[1] = value
+    found = network(images)
+    assert torch.isnan(found[1]).any()
+    assert torch.isfinite(found[[0, 2]]).all()
+
+
+def test_the_incoming_gradient_is_left_as_it_was() -> None:
+    network, _ = networks(training=False)
+    result = fused.convolutions(latents(1), list(network)[:18])
+    gradient = torch.ones_like(result)
+    result.backward(gradient)
+    assert torch.equal(gradient, torch.ones_like(result))
+
+
+def test_elu_is_exact_to_single_precision_wherever_it_is_read() -> None:
+    layers = nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1, eps=0).eval(), nn.ELU()
+    with torch.no_grad():
+        layers[0].weight.zero_()[0, 0, 1, 1] = 1
+        layers[0].bias.zero_()
+        # One value a map: the convolution, which does nothing here, rounds by the largest of a map.
+        values = torch.cat([-torch.logspace(-6, 3, 350), torch.linspace(0, 50, 10)])[:, None, None, None]
+        found = fused.convolutions(values.expand(-1, 1, 6, 6), layers)
+    expected = nn.functional.elu(values.double()).expand(-1, 1, 6, 6)
+    torch.testing.assert_close(found.double(), expected, rtol=2e-5, atol=0)
