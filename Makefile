@@ -26,7 +26,7 @@ help: ## list the targets
 	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
 	  "  VENV=              use the activated environment (environment.yml) instead of .venv"
 
-setup: ## make .venv from requirements.lock (minutes, once; 2 GB)
+setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB)
 report: ## render the paper from its records: HTML and PDF (a minute)
 test: ## run the tests, the notebooks too
 test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (15 minutes)

@@ -437,11 +437,13 @@ def ci(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("failing", "status"), [("none", 0), ("test", 1), ("report", 1)], ids=["both pass", "test fails", "report fails"]
+    ("failing", "status"),
+    [("none", 0), ("test", 1), ("report", 1), ("test-long", 1)],
+    ids=["all pass", "test fails", "report fails", "test-long fails"],
 )
-def test_ci_runs_both_commands_and_fails_if_either_does(ci, tmp_path: Path, failing: str, status: int):
+def test_ci_runs_all_commands_and_fails_if_one_does(ci, tmp_path: Path, failing: str, status: int):
     ran = ci(make=f'echo "$* $LR_DATA_PATH" >> "$LOG"; [ "$1" != {failing} ]', chromium="")
-    assert log(tmp_path) == [f"{target} {tmp_path}/shared/data" for target in ("test", "report")]
+    assert log(tmp_path) == [f"{target} {tmp_path}/shared/data" for target in ("test", "report", "test-long")]
     assert ran.returncode == status
     assert (f"make {failing}: FAILED" in ran.stdout) == (status != 0)
     assert "Chromium" not in ran.stdout
