@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lr_core import fused, metrics, models
+from lr_core import fused_classifier, metrics, models
 
 
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
@@ -34,6 +34,34 @@ def networks(training: bool = True) -> tuple[models.Classifier, models.Classifie
     return network.train(training), copy.deepcopy(network).double().train(training)
 
 
+def compressors(training: bool = True) -> tuple[models.Compressor, models.Compressor]:
+    network, _ = models.build(0)
+    with torch.no_grad():
+        for _ in range(3):
+            nn.Sequential.forward(network, photographs(50) / 255)
+        for parameter in network.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    return network.train(training), copy.deepcopy(network).double().train(training)
+
+
+def photographs(images: int) -> Tensor:
+    return torch.randint(
+        0, 256, (images, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(images)
+    )
+
+
+def assert_same_gradients_and_statistics(network: nn.Module, exact: nn.Module, tolerance: float) -> None:
+    largest = max(parameter.grad.norm() for parameter in exact.parameters())
+    for (name, ours), (_, right) in zip(network.named_parameters(), exact.named_parameters(), strict=True):
+        # The bias ahead of batch statistics has no effect: what is right is zero, which no error is relative to.
+        if right.grad.norm() > 1e-9:
+            assert distance(ours.grad, right.grad) < tolerance, name
+        else:
+            assert ours.grad.norm() < 1e-4 * largest, name
+    for (name, ours), (_, right) in zip(network.named_buffers(), exact.named_buffers(), strict=True):
+        torch.testing.assert_close(ours.double(), right.double(), rtol=1e-4, atol=1e-6, msg=name)
+
+
 def distance(mine: Tensor, exact: Tensor) -> float:
     """Relative to the size of what is right."""
     return ((mine.double() - exact).norm() / exact.norm()).item()
@@ -41,24 +69,55 @@ def distance(mine: Tensor, exact: Tensor) -> float:
 
 @pytest.mark.parametrize("training", [True, False], ids=["batch statistics", "running statistics"])
 @pytest.mark.parametrize("images", [2, 127, 128, 129, 300])  # blocks are of 128
-def test_results_gradients_and_statistics_are_those_of_the_layers(images: int, training: bool, threads: int) -> None:
+def test_classifier_is_that_of_its_layers(images: int, training: bool, threads: int) -> None:
     network, exact = networks(training)
     mine, theirs = latents(images).requires_grad_(), latents(images).double().requires_grad_()
     results = network(mine), nn.Sequential.forward(exact, theirs)
     assert distance(*results) < 1e-5
-    weights = torch.linspace(-1, 1, results[0].numel()).view(results[0].shape)
+    weights = torch.randn(results[0].shape, generator=torch.Generator().manual_seed(2))
     for result in results:
         (result * weights).sum().backward()
     tolerance = 2e-4 if images > 2 else 2e-2  # with two images, many a gradient is a small difference of large ones
     assert distance(mine.grad, theirs.grad) < tolerance
-    for (name, ours), (_, right) in zip(network.named_parameters(), exact.named_parameters(), strict=True):
-        # The bias ahead of batch statistics has no effect: what is right is zero, which no error is relative to.
-        if right.grad.norm() > 1e-9:
-            assert distance(ours.grad, right.grad) < tolerance, name
-        else:
-            assert ours.grad.norm() < 1e-3, name
-    for (name, ours), (_, right) in zip(network.named_buffers(), exact.named_buffers(), strict=True):
-        torch.testing.assert_close(ours.double(), right.double(), rtol=1e-4, atol=1e-6, msg=name)
+    assert_same_gradients_and_statistics(network, exact, tolerance)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["batch statistics", "running statistics"])
+@pytest.mark.parametrize("images", [2, 63, 64, 65, 200])  # blocks are of 64
+def test_compressor_is_that_of_its_layers(images: int, training: bool, threads: int) -> None:
+    network, exact = compressors(training)
+    results = network(photographs(images)), nn.Sequential.forward(exact, photographs(images).double() / 255)
+    assert distance(*results) < 1e-5
+    weights = torch.randn(results[0].shape, generator=torch.Generator().manual_seed(2))
+    for result in results:
+        (result * weights).sum().backward()
+    assert_same_gradients_and_statistics(network, exact, 1e-3)
+
+
+def test_pooling_gives_the_gradient_to_the_first_of_equals() -> None:
+    network, exact = compressors(training=False)
+    flat = torch.full((3, 1, 28, 28), 7, dtype=torch.uint8)  # all values of a map are the same
+    network(flat).sum().backward()
+    nn.Sequential.forward(exact, flat.double() / 255).sum().backward()
+    assert_same_gradients_and_statistics(network, exact, 1e-4)
+
+
+def test_latents_do_not_depend_on_the_company_of_an_image_nor_on_threads(threads: int) -> None:
+    network, _ = compressors(training=False)
+    images = photographs(150)
+    with torch.no_grad():
+        latents = network(images)
+        assert torch.equal(latents[[0, 64, 149]], network(images[[0, 64, 149]]))
+        torch.set_num_threads(1)
+        assert torch.equal(latents, network(images))
+
+
+def test_gradient_by_the_images_is_still_to_be_had() -> None:
+    network, exact = compressors()
+    mine, theirs = (photographs(5).to(dtype).div(255).requires_grad_() for dtype in (torch.float32, torch.float64))
+    network(mine)[:, 0, 0, 0].sum().backward()
+    exact(theirs)[:, 0, 0, 0].sum().backward()
+    assert distance(mine.grad, theirs.grad) < 1e-3
 
 
 @pytest.mark.parametrize("evaluation", ["running", "batch", "mixed"])
@@ -76,11 +135,11 @@ def test_evaluation_modes_predict_what_the_layers_predict(evaluation: str) -> No
         assert torch.equal(value, before[name]), f"evaluation changed {name}"
 
 
-def test_same_bits_every_time(threads: int) -> None:
+def test_gradients_are_the_same_bits_every_time(threads: int) -> None:
     def gradients() -> list[Tensor]:
-        network, _ = networks()
-        network(latents(300))[:, 0].sum().backward()
-        return [parameter.grad for parameter in network.parameters()]
+        (classifier, _), (compressor, _) = networks(), compressors()
+        classifier(compressor(photographs(300)))[:, 0].sum().backward()
+        return [parameter.grad for network in (classifier, compressor) for parameter in network.parameters()]
 
     assert all(map(torch.equal, gradients(), gradients()))
 
@@ -97,7 +156,7 @@ def test_what_is_not_a_number_stays_visible(value: float) -> None:
 
 def test_the_incoming_gradient_is_left_as_it_was() -> None:
     network, _ = networks(training=False)
-    result = fused.convolutions(latents(1), list(network)[:18])
+    result = fused_classifier.convolutions(latents(1), list(network)[:18])
     gradient = torch.ones_like(result)
     result.backward(gradient)
     assert torch.equal(gradient, torch.ones_like(result))
@@ -110,6 +169,6 @@ def test_elu_is_exact_to_single_precision_wherever_it_is_read() -> None:
         layers[0].bias.zero_()
         # One value a map: the convolution, which does nothing here, rounds by the largest of a map.
         values = torch.cat([-torch.logspace(-6, 3, 350), torch.linspace(0, 50, 10)])[:, None, None, None]
-        found = fused.convolutions(values.expand(-1, 1, 6, 6), layers)
+        found = fused_classifier.convolutions(values.expand(-1, 1, 6, 6), layers)
     expected = nn.functional.elu(values.double()).expand(-1, 1, 6, 6)
     torch.testing.assert_close(found.double(), expected, rtol=2e-5, atol=0)

@@ -40,6 +40,11 @@ class Compressor(nn.Sequential):
         """Of uint8 pixels, scaled to [0, 1] here (the paper does not say how), or of floats already in [0, 1]."""
         if images.dtype == torch.uint8:
             images = images.to(next(self.parameters()).dtype) / 255
+        single = images.device.type == "cpu" and images.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if single and not images.requires_grad:
+            from lr_core import fused_compressor  # here, because numba takes half a second to import
+
+            return fused_compressor.compress(images, list(self))
         return super().forward(images)
 
 
@@ -75,9 +80,9 @@ class Classifier(nn.Sequential):
         layers = list(self)
         end = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
         if latents.dtype == torch.float32:
-            from lr_core import fused  # here, because numba takes half a second to import
+            from lr_core import fused_classifier  # here, because numba takes half a second to import
 
-            values = fused.convolutions(latents, layers[:end])
+            values = fused_classifier.convolutions(latents, layers[:end])
         else:
             # (36, channels, 1, n). Not a view where ELU writes: that would cost autograd copies.
             values = latents.permute(2, 3, 1, 0).flatten(0, 1).unsqueeze(2)
