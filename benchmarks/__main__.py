@@ -171,8 +171,7 @@ def grid_overhead(runs: int = 3) -> list[float]:
             outcome = grid.execute(run, kernels, Path(folder) / "runs", Path(folder) / "cache")
             if outcome.error:
                 raise LatentReplayError(f"{run}: {outcome.error}")
-            arms = records.read(run.record(Path(folder) / "runs"))["arms"]
-            found.append(outcome.seconds - sum(arm["seconds"] for arm in arms))
+            found.append(outcome.seconds - records.seconds(records.read(run.record(Path(folder) / "runs"))))
     return found
 
 
@@ -242,7 +241,7 @@ def case_seconds() -> dict[str, float]:
     """Data set -> mean seconds of a case in the paper's records, on whatever they were trained."""
     taken: dict[str, list[float]] = {}
     for record in records.read_all(grid.RUNS, "paper"):
-        taken.setdefault(record["run"]["dataset"], []).append(sum(arm["seconds"] for arm in record["arms"]))
+        taken.setdefault(record["run"]["dataset"], []).append(records.seconds(record))
     return {name: statistics.mean(seconds) for name, seconds in taken.items()}
 
 

@@ -13,7 +13,7 @@ from IPython.display import Markdown
 from paper import NOT_RUN, count, hours, ours
 from tables import simple
 
-from lr_core import config, datasets, figures
+from lr_core import config, datasets, figures, records
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 NOT_MEASURED = "not measured"
@@ -105,7 +105,7 @@ def _growing() -> Iterator[tuple[str, dict]]:
 
 def _seconds(name: str) -> list[float]:
     """Training time of each case of a data set."""
-    return [sum(arm["seconds"] for arm in record["arms"]) for record in ours.of(name)]
+    return [records.seconds(record) for record in ours.of(name)]
 
 
 def many_seeds(seeds: int = 20) -> str:

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from paper import HERE, MEASURES, NOT_RUN, PROFILE, accuracy, arms, hours, ours, published_value
 from scipy.spatial.distance import pdist
 
-from lr_core import config, datasets, figures, thumbnails
+from lr_core import config, datasets, figures, records, thumbnails
 from lr_core.config import EVALUATIONS
 from lr_core.figures import LATENT_POINTS
 
@@ -62,8 +62,7 @@ def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame, command: str)
 
 def _runs_of(dataset: str | None = None) -> str:
     """The command that trains the runs anew, and what that took."""
-    records = [record for record in ours.records if dataset in (None, record["run"]["dataset"])]
-    seconds = sum(arm["seconds"] for record in records for arm in record["arms"])
+    seconds = sum(records.seconds(r) for r in ours.records if dataset in (None, r["run"]["dataset"]))
     choice = f" --dataset {dataset}" if dataset else ""
     return (
         f"`python -m lr_core grid --profile {PROFILE}{choice} --force` ({hours(seconds)} of training) and `make report`"

@@ -29,7 +29,7 @@ from paper import (
     told,
 )  # fmt: skip
 
-from lr_core import config, datasets, figures, models
+from lr_core import config, datasets, figures, models, records
 from lr_core.config import EVALUATIONS
 from lr_core.memory import pixel_share
 
@@ -289,7 +289,7 @@ def provenance() -> Markdown:
                     runs.profile,
                     f'<a class="from" href="{page(record)}">{title}, case {run["case"]}, seed {run["seed"]}</a>',
                     sum(arm["epochs"] for arm in record["arms"]),
-                    hours(sum(arm["seconds"] for arm in record["arms"])),
+                    hours(records.seconds(record)),
                     " / ".join(sorted({f"{m['processor']}, {m['precision']}" for m in made})),
                     " ".join(sorted({(m["commit"] or "unknown")[:7] for m in made})),
                 )

@@ -96,7 +96,7 @@ def _judge(run: RunId, runs: Path, cache: Path) -> tuple[bool, str, float | None
         return True, f"no record, {finished} arms kept" if finished else "no record", None
     if isinstance(record, LatentReplayError):
         return True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})", None
-    seconds = sum(arm["seconds"] for arm in record["arms"])
+    seconds = records.seconds(record)
     if record["key"] == records.key(run, settings):
         return False, "up to date", seconds
     return True, "; ".join(_differences(record, records.basis(run, settings))), seconds

@@ -211,6 +211,11 @@ def summary(record: dict) -> pd.DataFrame:
     return percent.map(lambda value: "" if pd.isna(value) else f"{value:.2f}")
 
 
+def seconds(record: dict) -> float:
+    """How long the training of all arms took."""
+    return sum(arm["seconds"] for arm in record["arms"])
+
+
 def without_timings(record: dict) -> dict:
     """What two runs of the same seed, machine and thread count have in common, bit for bit."""
 
