@@ -43,7 +43,8 @@ def drawings(module):
 def one_run(paper, record, monkeypatch):
     """The paper as if the one small run were all there is."""
     monkeypatch.setitem(paper.ours.__dict__, "records", [record])
-    monkeypatch.setitem(paper.literal.__dict__, "records", [])
+    for others in (paper.literal, paper.half):
+        monkeypatch.setitem(others.__dict__, "records", [])
     monkeypatch.setattr(paper.ours, "settings", records_settings(record))
     return record
 
