@@ -174,6 +174,11 @@ def without_a_mode(content):
     return edit(arms=record["arms"])(content)
 
 
+def an_arm_again(content):
+    record = json.loads(content)
+    return edit(arms=[*record["arms"], record["arms"][1]])(content)
+
+
 BAD = {
     "empty": (lambda content: b"", "not a whole JSON file"),
     "cut in half": (lambda content: content[: len(content) // 2], "not a whole JSON file"),
@@ -190,6 +195,7 @@ BAD = {
     "no arms": (edit(arms=[]), "does not follow schema 1: arms"),
     "an accuracy above 1": (too_good, "arms/1/accuracy/mixed/test"),
     "an evaluation mode missing": (without_a_mode, "arms/0/accuracy"),
+    "an arm again": (an_arm_again, "an arm is there more than once"),
     "a key that is none": (edit(key="abc"), "does not follow schema 1: key"),
     "a digit altered": (lambda content: content.replace(b'"loss":[1', b'"loss":[2', 1), "does not match its checksum"),
     "an epoch altered": (

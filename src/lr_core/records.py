@@ -133,6 +133,9 @@ def _checked(record: object, path: Path) -> dict:
     if not isinstance(record, dict) or version != SCHEMA_VERSION:
         raise LatentReplayError(f"{path}: schema version {shown(version)}, expected {SCHEMA_VERSION}; {REMEDY}")
     _validate(record, path)
+    arms = [(arm["arm"], arm["memory_share"]) for arm in record["arms"]]
+    if len(set(arms)) < len(arms):
+        raise LatentReplayError(f"{path}: an arm is there more than once; {REMEDY}")
     content = {name: value for name, value in record.items() if name != "sha256"}
     if digest(content) != record["sha256"]:
         raise LatentReplayError(f"{path}: its content does not match its checksum; {REMEDY}")
@@ -196,19 +199,15 @@ def results(records: Iterable[dict]) -> pd.DataFrame:
 
 def summary(record: dict) -> pd.DataFrame:
     """One run at a glance: a row for each arm, for each evaluation mode its accuracies in percent, two decimals."""
-    table = results([record])
-    table["arm"] = [
-        arm if pd.isna(percent) else f"{arm} {percent:g} %"
-        for arm, percent in zip(table["arm"], table["memory_images_percent"], strict=True)
-    ]
-    table = table.rename(
-        columns={"train_accuracy": "train", "test_accuracy": "test", "original_test_accuracy": "original test"}
-    )
-    columns = ["train", "test", "original test"]
-    wide = table.pivot(index="arm", columns="evaluation", values=columns).swaplevel(axis=1)
-    order = [(evaluation, column) for evaluation in EVALUATIONS for column in columns]
-    percent = (100 * wide.loc[table["arm"].unique(), order]).astype(float)
-    return percent.map(lambda value: "" if pd.isna(value) else f"{value:.2f}")
+    measures = {"train": "train", "test": "test", "original_test": "original test"}
+    labels, rows = [], []
+    for arm in record["arms"]:
+        share = arm["memory_share"]
+        labels.append(arm["arm"] if share is None else f"{arm['arm']} {round(100 * share, 6):g} %")
+        values = [arm["accuracy"][evaluation][measure] for evaluation in EVALUATIONS for measure in measures]
+        rows.append(["" if value is None else f"{100 * value:.2f}" for value in values])
+    columns = pd.MultiIndex.from_product([EVALUATIONS, measures.values()], names=["evaluation", None])
+    return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
 
 
 def seconds(record: dict) -> float:
