@@ -21,7 +21,7 @@ def stamp(compute: Compute) -> dict[str, object]:
 
 @cache
 def _versions() -> dict[str, str]:
-    packages = ("lr_core", "torch", "numpy", "scikit-learn")
+    packages = ("lr_core", "torch", "numba", "numpy", "scikit-learn")
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
 
 
