@@ -520,6 +520,6 @@ def test_provenance_of_an_arm(watched):
         made = arm["provenance"]
         assert (made["device"], made["precision"], made["threads"]) == ("cpu", "fp64", 1)
         assert made["versions"]["torch"] == torch.__version__
-        assert set(made["versions"]) == {"python", "lr_core", "torch", "numpy", "scikit-learn"}
+        assert set(made["versions"]) == {"python", "lr_core", "torch", "numba", "numpy", "scikit-learn"}
         assert made["started"].endswith("+00:00")
         assert made["processor"]
