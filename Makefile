@@ -29,7 +29,7 @@ help: ## list the targets
 setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB)
 report: ## render the paper from its records: HTML and PDF (a minute)
 test: ## run the tests, the notebooks too
-test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (15 minutes)
+test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (20 minutes)
 lab: ## open the notebooks in JupyterLab
 
 ##@ Training
