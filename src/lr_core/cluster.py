@@ -57,9 +57,8 @@ class Cluster(Executor):
             raise UsageError(
                 f"the cluster at {address} has workers of its own; leave out how many, or DASK_SCHEDULER_ADDRESS"
             )
-        self._at_work: dict[
-            str, tuple[Path, distributed.Future]
-        ] = {}  # key of a run -> its folder here, and its result
+        # Key of a run -> its folder here, and its result.
+        self._at_work: dict[str, tuple[Path, distributed.Future]] = {}
         self._stopped = False
         with ExitStack() as stack:
             if not address:

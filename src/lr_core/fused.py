@@ -12,7 +12,7 @@ Maps of a block are (channels, positions, images), images last: every inner loop
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -171,7 +171,17 @@ def from_blocks(blocks: Sequence[Array], height: int) -> Tensor:
     return torch.cat([torch.from_numpy(block).permute(2, 0, 1) for block in blocks]).unflatten(2, (height, -1))
 
 
+def for_each(step: Callable[..., None], calls: Sequence[Sequence[Any]]) -> None:
+    """A compiled step with each of these arguments, on as many threads as PyTorch has: it leaves Python to others."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        for call in calls:
+            step(*call)
+        return
+    for job in [_pool(threads).submit(step, *call) for call in calls]:
+        job.result()
+
+
 @cache
-def pool(threads: int) -> ThreadPoolExecutor:
-    """For compiled steps, which leave Python to other threads while they run."""
+def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="fused")

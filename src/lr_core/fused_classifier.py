@@ -30,58 +30,43 @@ _TO_TILE, _OF_KERNEL, _TO_MAP = winograd.transforms(torch.float32)
 # -- compiled steps, each for the channels from `first` up to `last` of a block ----------------------------------------
 
 
-def _tiles_by(matrix: Tensor) -> Callable[..., None]:
-    """(8, 6) matrix -> function that applies it to both axes of channel `a` of maps, giving channel `b` of tiles."""
-    values = np.ascontiguousarray(matrix.numpy())  # constants of the compiled function
+def _on_both_axes(matrix: Tensor) -> Callable[..., None]:
+    """(p, q) matrix -> function that applies it to both axes of channel `a` of a source, giving channel `b` of a target.
+
+    (8, 6) takes maps to tiles, (6, 8) tiles to maps.
+    """
+    values = np.ascontiguousarray(matrix.numpy())  # constants of the compiled function, as are the three that follow
+    p, q = values.shape
+    to_tiles = p == _TILE_SIDE
 
     @inlined
-    def apply(maps, a, tiles, b):
-        half = np.empty((_TILE_SIDE * _SIDE, maps.shape[2]), np.float32)
-        for column in range(_SIDE):
-            for row in range(_TILE_SIDE):
-                for i in range(maps.shape[2]):
+    def apply(source, a, target, b):
+        images = source.shape[2]
+        half = np.empty((p * q, images), np.float32)
+        for column in range(q):
+            for row in range(p):
+                for i in range(images):
                     value = ZERO
-                    for k in range(_SIDE):
-                        value += values[row, k] * maps[a, k * _SIDE + column, i]
-                    half[row * _SIDE + column, i] = value
-        for row in range(_TILE_SIDE):
-            for column in range(_TILE_SIDE):
-                for i in range(maps.shape[2]):
+                    for k in range(q):
+                        at = k * q + column
+                        value += values[row, k] * (source[a, at, i] if to_tiles else source[at, a, i])
+                    half[row * q + column, i] = value
+        for row in range(p):
+            for column in range(p):
+                for i in range(images):
                     value = ZERO
-                    for k in range(_SIDE):
-                        value += values[column, k] * half[row * _SIDE + k, i]
-                    tiles[row * _TILE_SIDE + column, b, i] = value
+                    for k in range(q):
+                        value += values[column, k] * half[row * q + k, i]
+                    if to_tiles:
+                        target[row * p + column, b, i] = value
+                    else:
+                        target[b, row * p + column, i] = value
 
     return apply
 
 
-def _maps_by(matrix: Tensor) -> Callable[..., None]:
-    """(6, 8) matrix -> function that applies it to both axes of channel `c` of tiles, giving that channel of maps."""
-    values = np.ascontiguousarray(matrix.numpy())
-
-    @inlined
-    def apply(tiles, maps, c):
-        half = np.empty((_SIDE * _TILE_SIDE, maps.shape[2]), np.float32)
-        for column in range(_TILE_SIDE):
-            for row in range(_SIDE):
-                for i in range(maps.shape[2]):
-                    value = ZERO
-                    for k in range(_TILE_SIDE):
-                        value += values[row, k] * tiles[k * _TILE_SIDE + column, c, i]
-                    half[row * _TILE_SIDE + column, i] = value
-        for row in range(_SIDE):
-            for column in range(_SIDE):
-                for i in range(maps.shape[2]):
-                    value = ZERO
-                    for k in range(_TILE_SIDE):
-                        value += values[column, k] * half[row * _TILE_SIDE + k, i]
-                    maps[c, row * _SIDE + column, i] = value
-
-    return apply
-
-
-_tile_of_map, _map_of_product = _tiles_by(_TO_TILE), _maps_by(_TO_MAP)
-_gradient_of_map, _gradient_of_product = _maps_by(_TO_TILE.T), _tiles_by(_TO_MAP.T)
+_tile_of_map, _map_of_product = _on_both_axes(_TO_TILE), _on_both_axes(_TO_MAP)
+_gradient_of_map, _gradient_of_product = _on_both_axes(_TO_TILE.T), _on_both_axes(_TO_MAP.T)
 
 
 @compiled
@@ -101,7 +86,7 @@ def _make_tiles_of_elu(maps, norm, tiles, first, last):
 @compiled
 def _make_maps(maps, products, bias, moments, first, last):
     for c in range(first, last):
-        _map_of_product(products, maps, c)
+        _map_of_product(products, c, maps, c)
         for p in range(_MAP):
             for i in range(maps.shape[2]):
                 maps[c, p, i] += bias[c]
@@ -131,13 +116,13 @@ def _back_through_maps(gradient, maps, norm, factors, products, totals, first, l
 @compiled
 def _back_through_tiles(gradient, tiles, first, last):
     for c in range(first, last):
-        _gradient_of_map(tiles, gradient, c)
+        _gradient_of_map(tiles, c, gradient, c)
 
 
 @compiled
 def _back_through_tiles_of_elu(gradient, tiles, maps, norm, sums, first, last):
     for c in range(first, last):
-        _gradient_of_map(tiles, gradient, c)
+        _gradient_of_map(tiles, c, gradient, c)
         fused.back_through_elu(gradient, maps, norm, sums, c)
 
 
@@ -241,12 +226,8 @@ class _Scratch:
 
 
 def _on_channels(step: Callable[..., None], *arrays: Array) -> None:
-    """With as many threads as PyTorch has; the first array is maps, or their gradient."""
+    """The first array is maps, or their gradient."""
     channels = len(arrays[0])
-    threads = min(torch.get_num_threads(), channels)
-    if threads == 1:
-        step(*arrays, 0, channels)
-        return
-    bounds = pairwise(channels * part // threads for part in range(threads + 1))
-    for job in [fused.pool(threads).submit(step, *arrays, *part) for part in bounds]:
-        job.result()
+    parts = min(torch.get_num_threads(), channels)
+    bounds = pairwise(channels * part // parts for part in range(parts + 1))
+    fused.for_each(step, [(*arrays, *part) for part in bounds])

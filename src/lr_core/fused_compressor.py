@@ -226,12 +226,6 @@ def _summed(parts: Array, *shape: int) -> Tensor:
 
 
 def _on_blocks(step: Callable[..., None], *arguments: list[Array] | Array) -> None:
-    """With as many threads as PyTorch has; a list has one array for each block, an array is the same for all."""
+    """A list has one array for each block, an array is the same for all."""
     blocks = len(next(part for part in arguments if isinstance(part, list)))
-    calls = ([part[i] if isinstance(part, list) else part for part in arguments] for i in range(blocks))
-    if torch.get_num_threads() == 1:
-        for call in calls:
-            step(*call)
-        return
-    for job in [fused.pool(torch.get_num_threads()).submit(step, *call) for call in calls]:
-        job.result()
+    fused.for_each(step, [[part[i] if isinstance(part, list) else part for part in arguments] for i in range(blocks)])

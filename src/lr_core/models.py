@@ -18,6 +18,10 @@ def _elu() -> nn.ELU:
     return nn.ELU(inplace=True)
 
 
+def _in_full_precision_on_cpu(values: Tensor) -> bool:
+    return values.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
 class Compressor(nn.Sequential):
     """Table 1: (n, 1, 28, 28) images -> (n, 1, 6, 6) latents, 36 values for 784 pixels.
 
@@ -40,8 +44,7 @@ class Compressor(nn.Sequential):
         """Of uint8 pixels, scaled to [0, 1] here (the paper does not say how), or of floats already in [0, 1]."""
         if images.dtype == torch.uint8:
             images = images.to(next(self.parameters()).dtype) / 255
-        single = images.device.type == "cpu" and images.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if single and not images.requires_grad:
+        if _in_full_precision_on_cpu(images) and images.dtype == torch.float32 and not images.requires_grad:
             from lr_core import fused_compressor  # here, because numba takes half a second to import
 
             return fused_compressor.compress(images, list(self))
@@ -75,7 +78,7 @@ class Classifier(nn.Sequential):
 
         In single precision by `fused`, in double precision by `winograd` alone.
         """
-        if latents.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        if not _in_full_precision_on_cpu(latents):
             return super().forward(latents)
         layers = list(self)
         end = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
