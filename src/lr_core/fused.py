@@ -20,9 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from llvmlite.binding import get_host_cpu_features
 from numpy.typing import NDArray
 from torch import Tensor
 
+_FEATURES = get_host_cpu_features()
+if _FEATURES.get("avx512f"):  # LLVM shies away from its whole vectors, which on old processors slowed other programs
+    os.environ.setdefault("NUMBA_CPU_FEATURES", f"{_FEATURES.flatten()},-prefer-256-bit")
 os.environ.setdefault("NUMBA_OPT", "2")  # numba's own, 3, compiles for twice as long to the same speed
 from numba import njit  # noqa: E402
 
