@@ -100,6 +100,13 @@ class Runs:
                     return accuracy(record, arm, evaluation, measure)
         return None
 
+    def twins_of(self, others: Runs) -> Runs:
+        """Of these runs those whose data set, case and seed `others` has as well."""
+        twins = Runs(self.profile, self.runs)
+        found = [record["run"] for record in others.records]
+        twins.records = [record for record in self.records if record["run"] in found]
+        return twins
+
     @property
     def expected(self) -> int:
         """How many runs the profile has."""
@@ -312,6 +319,14 @@ def gaps(
     return found
 
 
+def published_mean(name: str, measure: str, runs: Runs = ours) -> float | None:
+    """Mean of the published values that stand beside those of the runs there are."""
+    return mean(
+        published_value(record["run"]["dataset"], record["run"]["case"], name, measure, arm["memory_share"])
+        for record, arm in arms(name, runs)
+    )
+
+
 def mean_gap(name: str, measure: str, evaluation: str, runs: Runs = ours, dataset: str | None = None) -> Value | None:
     """Mean absolute difference from the published values."""
     return mean(abs(gap) for gap, _, _ in gaps(name, measure, evaluation, runs, dataset))
@@ -401,6 +416,33 @@ def run_state(runs: Runs) -> str:
         else:
             parts.append(f"{title}: not run")
     return "; ".join(parts)
+
+
+def cases_of(runs: Runs) -> str:
+    """The data sets and cases that there are, in words."""
+    parts = []
+    for name in runs.datasets:
+        if found := sorted(str(record["run"]["case"]) for record in runs.of(name)):
+            cases = f"cases {', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else f"case {found[0]}"
+            parts.append(f"{datasets.describe(name).title}, {cases}")
+    return "; ".join(parts) or NOT_RUN
+
+
+def survivors() -> str:
+    """What the baseline without replay keeps of the old classes with plain SGD, beside the same runs with momentum."""
+    if not literal.records:
+        return "With plain SGD nothing has been run yet."
+    twins = ours.twins_of(literal)
+
+    def kept(runs: Runs) -> str:
+        of_mode = (mean(values("no-replay", "original_test", mode, runs=runs)) for mode in ("running", "batch"))
+        return " and ".join(map(str, map(percent, of_mode)))
+
+    return (
+        f"With plain SGD there are {cases_of(literal)}. On these the published baseline keeps "
+        f"{percent(published_mean('no-replay', 'original_test', literal))}, ours {kept(twins)} with momentum and "
+        f"{kept(literal)} with plain SGD."
+    )
 
 
 def task_images() -> int:

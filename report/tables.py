@@ -24,7 +24,6 @@ from paper import (
     page,
     precision_pairs,
     published_value,
-    shown,
     task_images,
     told,
 )  # fmt: skip
@@ -53,8 +52,10 @@ def simple(columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Se
 
 
 def _cells(values: Sequence[object], numeric: Sequence[int], tag: str = "td") -> str:
+    """Cells of one row; the tag may bring attributes."""
     return "".join(
-        f"<{tag}{' class=num' if place in numeric else ''}>{value}</{tag}>" for place, value in enumerate(values)
+        f"<{tag}{' class=num' if place in numeric else ''}>{value}</{tag.split()[0]}>"
+        for place, value in enumerate(values)
     )
 
 
@@ -86,37 +87,11 @@ def _ours(value: Value | None, theirs: float | None) -> str:
     return f'<td class="num diff-{size}">{in_table(number(value))}<br><span class="delta">{difference}</span></td>'
 
 
-def _beside(dataset: str) -> list[Runs]:
-    """Whose results a table shows: ours, and those of `literal` where there are any beside the paper's profile."""
-    return [ours, literal] if PROFILE == "paper" and literal.of(dataset) else [ours]
-
-
-def _result_rows(dataset: str, case: int, name: str, share: float | None, measures: Sequence[str]) -> Iterator[str]:
-    """A row for each profile that the table shows; label and published values stand once for all of them."""
-    profiles = _beside(dataset)
-    shares = _shares(name)
-    span = f' rowspan="{len(profiles)}"' if len(profiles) > 1 else ""
-    for place, runs in enumerate(profiles):
-        cells = []
-        if place == 0 and share == shares[0]:
-            cells.append(f'<th scope="rowgroup" rowspan="{len(shares) * len(profiles)}">{case}</th>')
-        if place == 0 and share is not None:
-            cells.append(f'<th scope="row" class="num"{span}>{100 * pixel_share(1, 1) * share:.2f}&nbsp;%</th>')
-        if len(profiles) > 1:
-            cells.append(f"<td>{'momentum' if runs.settings.momentum else 'plain SGD'}</td>")
-        for measure in measures:
-            theirs = published_value(dataset, case, name, measure, share)
-            if place == 0:
-                cells.append(f'<td class="num"{span}>{"–" if theirs is None else format(theirs, ".4f")}</td>')
-            cells += [
-                _ours(runs.value(dataset, case, name, measure, evaluation, share), theirs)
-                for evaluation in _modes(name)
-            ]
-        yield "".join(cells)
-
-
-def _shares(name: str) -> Sequence[float | None]:
-    return ours.settings.memory_shares if name == "replay" else (None,)
+def _beside(dataset: str) -> dict[str, Runs]:
+    """Whose results a table shows, by what they are called: ours, and `literal` beside the paper's profile if it ran."""
+    if PROFILE == "paper" and literal.of(dataset):
+        return {"Ours, momentum": ours, "Ours, plain SGD": literal}
+    return {"Ours": ours}
 
 
 def _modes(name: str) -> Sequence[str]:
@@ -126,20 +101,33 @@ def _modes(name: str) -> Sequence[str]:
 
 def results(dataset: str, name: str) -> Markdown:
     """One of Tables 4 to 12: published beside ours under each evaluation mode, with the difference below ours."""
-    measures = [measure for measure in MEASURES if name != "first-task" or measure != "original_test"]
-    modes = _modes(name)
-    groups = "".join(f'<th colspan="{1 + len(modes)}">{MEASURES[measure]}</th>' for measure in measures)
-    below = ('<th class="num">published</th>' + "".join(f'<th class="num">{mode}</th>' for mode in modes)) * len(
-        measures
-    )
-    budget = '<th rowspan="2" class="num">Memory</th>' if name == "replay" else ""
-    optimizer = '<th rowspan="2">SGD</th>' if len(_beside(dataset)) > 1 else ""
-    head = [f'<th rowspan="2">Case</th>{budget}{optimizer}{groups}', below]
+    measures = {key: title for key, title in MEASURES.items() if name != "first-task" or key != "original_test"}
+    shares = ours.settings.memory_shares if name == "replay" else (None,)
+    profiles, modes = _beside(dataset), _modes(name)
+
+    def row(case: int, share: float | None, measure: str) -> Iterator[str]:
+        if measure == next(iter(measures)):
+            if share == shares[0]:
+                yield f'<th scope="rowgroup" rowspan="{len(shares) * len(measures)}">{case}</th>'
+            if share is not None:
+                memory = f"{100 * pixel_share(1, 1) * share:.2f}&nbsp;%"
+                yield f'<th scope="rowgroup" class="num" rowspan="{len(measures)}">{memory}</th>'
+        theirs = published_value(dataset, case, name, measure, share)
+        yield f'<th scope="row">{measures[measure]}</th>'
+        yield f'<td class="num">{"–" if theirs is None else format(theirs, ".4f")}</td>'
+        for runs in profiles.values():
+            for mode in modes:
+                yield _ours(runs.value(dataset, case, name, measure, mode, share), theirs)
+
+    columns = ["Case", *["Memory"] * (name == "replay"), "Accuracy", "Published"]
+    upper = _cells(columns, [columns.index("Published")], "th rowspan=2")
+    groups = "".join(f'<th colspan="{len(modes)}">{title}</th>' for title in profiles)
+    below = "".join(f'<th class="num">{mode}</th>' for mode in modes) * len(profiles)
     bodies = [
-        [row for share in _shares(name) for row in _result_rows(dataset, case, name, share, measures)]
+        ["".join(row(case, share, measure)) for share in shares for measure in measures]
         for case in config.profile(ours.profile).cases
     ]
-    return html(head, bodies)
+    return html([upper + groups, below], bodies)
 
 
 def cases() -> Markdown:
@@ -240,7 +228,11 @@ def largest_gaps(size: int = 10, evaluation: str = "mixed") -> Markdown:
 
 def mean_gaps() -> Markdown:
     """Mean absolute difference from the published values, by arm, measure and evaluation mode."""
-    profiles = [runs for runs in shown if runs is ours or runs.records]
+    groups = {"Momentum, all runs": ours}
+    if PROFILE == "paper" and literal.records:
+        if len((twins := ours.twins_of(literal)).records) < len(ours.records):
+            groups["Momentum, those runs that plain SGD has"] = twins
+        groups["Plain SGD"] = literal
     rows = []
     for name in ("first-task", "replay", "no-replay"):
         for measure, title in MEASURES.items():
@@ -248,14 +240,17 @@ def mean_gaps() -> Markdown:
                 continue
             cells = [
                 in_table(number(mean_gap(name, measure, evaluation, runs), ".3f"))
-                for runs in profiles
+                for runs in groups.values()
                 for evaluation in EVALUATIONS
             ]
             rows.append((name.replace("-", " "), title.lower(), *cells))
-    columns = ["Arm", "Accuracy", *EVALUATIONS]
-    if len(profiles) > 1:
-        columns += [f"{mode}, plain SGD" for mode in EVALUATIONS]
-    return simple(columns, rows, numeric=tuple(range(2, len(columns))))
+    modes = [*EVALUATIONS] * len(groups)
+    numeric = range(2, 2 + len(modes))
+    if len(groups) == 1:
+        return simple(("Arm", "Accuracy", *modes), rows, numeric)
+    upper = _cells(("Arm", "Accuracy"), (), "th rowspan=2")
+    upper += _cells(list(groups), (), f"th colspan={len(EVALUATIONS)}")
+    return html([upper, _cells(modes, range(len(modes)), "th")], [[_cells(row, numeric) for row in rows]])
 
 
 def settings() -> Markdown:

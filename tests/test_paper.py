@@ -185,6 +185,45 @@ def test_what_has_not_been_run_is_said_data_set_by_data_set(paper, record, monke
     assert paper.run_state(runs) == f"{datasets.describe('digits').title}: not run"
 
 
+@pytest.fixture
+def with_plain_sgd(paper, record, monkeypatch):
+    """The paper as if three runs were there with momentum and one of these with plain SGD, that one alone with survivors."""
+
+    def made(profile, dataset, case, kept):
+        arms = [
+            {**arm, "accuracy": {mode: {**of, "original_test": kept} for mode, of in arm["accuracy"].items()}}
+            for arm in record["arms"]
+        ]
+        return {**record, "profile": profile, "run": {"dataset": dataset, "case": case, "seed": 0}, "arms": arms}
+
+    runs = [made("paper", "mnist", 1, 0.01), made("paper", "mnist", 3, 0.5), made("paper", "kmnist", 1, 0.5)]
+    monkeypatch.setitem(paper.ours.__dict__, "records", runs)
+    monkeypatch.setitem(paper.literal.__dict__, "records", [made("literal", "mnist", 1, 0.04)])
+    monkeypatch.setitem(paper.half.__dict__, "records", [])
+
+
+def test_plain_sgd_is_compared_on_the_runs_that_both_have(paper, tables, with_plain_sgd):
+    twins = paper.ours.twins_of(paper.literal)
+    assert [paper.run_id(record).stem for record in twins.records] == ["mnist-case1-seed0"]
+    text = re.sub(r"\[([^\]]*)\]\{[^}]*\}", r"\1", paper.survivors())
+    assert text == (
+        "With plain SGD there are MNIST, case 1. On these the published baseline keeps 4.2 %, "
+        "ours 1.0 % and 1.0 % with momentum and 4.0 % and 4.0 % with plain SGD."
+    )
+    last = re.search(r"no replay</td><td>original testing</td>(?:<td.*?</td>)*", tables.mean_gaps().data)[0]
+    gaps = [float(value) for value in re.findall(r">(0\.\d{3})<", last)]
+    assert gaps == [pytest.approx((0.0323 + 0.2997 + 0.4878) / 3, abs=6e-4)] * 3 + [0.032] * 3 + [0.002] * 3
+
+
+def test_without_runs_of_plain_sgd_the_paper_says_so(paper, one_run):
+    assert paper.survivors() == "With plain SGD nothing has been run yet."
+
+
+def test_a_table_has_columns_for_plain_sgd_where_it_ran(tables, with_plain_sgd):
+    heads = [re.findall(r"Ours[^<]*", tables.results(dataset, "replay").data) for dataset in ("mnist", "kmnist")]
+    assert heads == [["Ours, momentum", "Ours, plain SGD"], ["Ours"]]
+
+
 # -- where a number comes from ----------------------------------------------------------------------------------------
 
 
