@@ -253,6 +253,28 @@ def mean_gaps() -> Markdown:
     return html([upper, _cells(modes, range(len(modes)), "th")], [[_cells(row, numeric) for row in rows]])
 
 
+def replay_gaps() -> Markdown:
+    """The same of the replay arms alone, by data set."""
+    measures = ("test", "original_test")
+    rows = [
+        [
+            datasets.describe(dataset).title,
+            *(
+                in_table(number(mean_gap("replay", measure, evaluation, dataset=dataset), ".3f"))
+                for measure in measures
+                for evaluation in EVALUATIONS
+            ),
+        ]
+        for dataset in ours.datasets
+        if dataset in datasets.PAPER_DATASETS
+    ]
+    upper = "<th rowspan=2>Data set</th>"
+    upper += _cells([MEASURES[measure] for measure in measures], (), f"th colspan={len(EVALUATIONS)}")
+    modes = [*EVALUATIONS] * len(measures)
+    body = [_cells(row, range(1, 1 + len(modes))) for row in rows or [(NOT_RUN, *[""] * len(modes))]]
+    return html([upper, _cells(modes, range(len(modes)), "th")], [body])
+
+
 def settings() -> Markdown:
     """Every knob: stated by the original or open, and what the two profiles make of it."""
     stated = {"train_share", "batch_size", "learning_rate", "memory_shares"}
