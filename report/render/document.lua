@@ -25,11 +25,15 @@ local blocks -- forward: floats hold blocks, blocks hold floats
 
 -- Images ----------------------------------------------------------------------------------------------------------------
 
-local CODES = { ["%"] = "%25", ["#"] = "%23", ["<"] = "%3C", [">"] = "%3E", ['"'] = "%22", ["\n"] = " " }
+local ENTITIES = { ["&"] = "&amp;", ['"'] = "&quot;", ["<"] = "&lt;", [">"] = "&gt;" }
 
-local function data_uri(mime, data)
-  if mime ~= "image/svg+xml" then return pandoc.mediabag.make_data_uri(mime, data) end
-  return "data:image/svg+xml," .. data:gsub('[%%#<>"\n]', CODES) -- three quarters of what base64 takes
+local function attribute(text) return '"' .. text:gsub('[&"<>]', ENTITIES) .. '"' end
+
+-- A drawing as itself, with as little escaped as HTML and addresses ask for: three fifths of what base64 takes, and of a
+-- page of twenty figures a tenth less than what pandoc makes of the same address, for it escapes every angle bracket.
+local function drawing(svg)
+  local codes = { ["%"] = "%25", ["#"] = "%23", ["&"] = "&amp;", ["\n"] = " ", ['"'] = svg:find("'", 1, true) and "%22" or "'" }
+  return '"data:image/svg+xml,' .. svg:gsub('[%%#&\n"]', codes) .. '"'
 end
 
 local function image(img)
@@ -54,12 +58,17 @@ local function image(img)
   end
   -- Pictures are half of a page's work: those far from the screen wait, and their places are kept for them.
   img.attributes.loading = "lazy"
+  if mime ~= "image/svg+xml" then
+    img.src = pandoc.mediabag.make_data_uri(mime, data)
+    return img
+  end
   local width, height = data:match('<svg[^>]- width="([%d.]+)pt"'), data:match('<svg[^>]- height="([%d.]+)pt"')
   if width and height and not img.attributes.width then
     img.attributes.width, img.attributes.height = math.floor(width * 4 / 3), math.floor(height * 4 / 3) -- CSS pixels
   end
-  img.src = data_uri(mime, data)
-  return img
+  local html = pandoc.List({ "<img src=" .. drawing(data) })
+  for name, value in pairs(img.attributes) do html:insert(name .. "=" .. attribute(value)) end
+  return pandoc.RawInline("html", table.concat(html, " ") .. ">")
 end
 
 -- Tables ----------------------------------------------------------------------------------------------------------------
