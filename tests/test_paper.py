@@ -206,13 +206,32 @@ def test_plain_sgd_is_compared_on_the_runs_that_both_have(paper, tables, with_pl
     twins = paper.ours.twins_of(paper.literal)
     assert [paper.run_id(record).stem for record in twins.records] == ["mnist-case1-seed0"]
     text = re.sub(r"\[([^\]]*)\]\{[^}]*\}", r"\1", paper.survivors())
+    short = f"{100 * paper.unlearned_when_lost('batch', twins):.1f}"
     assert text == (
-        "With plain SGD there are MNIST, case 1. On these the published baseline keeps 4.2 %, "
-        "ours 1.0 % and 1.0 % with momentum and 4.0 % and 4.0 % with plain SGD."
+        "With plain SGD there are runs of MNIST, case 1. On these the published baseline keeps 4.2 %, "
+        "ours 1.0 % and 1.0 % with momentum and 4.0 % and 4.0 % with plain SGD, "
+        f"and at that moment ours are {short} points short with momentum and {short} points with plain SGD."
     )
     last = re.search(r"no replay</td><td>original testing</td>(?:<td.*?</td>)*", tables.mean_gaps().data)[0]
     gaps = [float(value) for value in re.findall(r">(0\.\d{3})<", last)]
     assert gaps == [pytest.approx((0.0323 + 0.2997 + 0.4878) / 3, abs=6e-4)] * 3 + [0.032] * 3 + [0.002] * 3
+
+
+@pytest.mark.parametrize(
+    ("old", "training"),
+    [
+        ([0.9, 0.5, 0.03, 0.01], 0.8),  # 0.0423 is published: below it after the second epoch
+        ([0.9, 0.03, 0.05, 0.01], 0.95),  # not for good before the third
+        ([0.9, 0.01, 0.01, 0.01], 0.4),  # from the first on
+        ([0.9, 0.5, 0.3, 0.2], 0.95),  # never
+    ],
+)
+def test_how_much_is_learned_when_the_old_is_lost(paper, record, monkeypatch, old, training):
+    lost = {"old": {"batch": old}, "train_accuracy": [0.4, 0.8, 0.95]}
+    arms = [{**arm, "curve": lost} for arm in record["arms"]]
+    run = {"dataset": "mnist", "case": 1, "seed": 0}
+    monkeypatch.setitem(paper.ours.__dict__, "records", [{**record, "run": run, "arms": arms}])
+    assert paper.unlearned_when_lost("batch") == pytest.approx(0.9910 - training)
 
 
 def test_distances_after_replay_are_those_of_the_data_set(tables, with_plain_sgd):
