@@ -15,6 +15,7 @@ from paper import (
     Value,
     accuracy,
     gaps,
+    half,
     hours,
     in_table,
     literal,
@@ -22,7 +23,7 @@ from paper import (
     number,
     ours,
     page,
-    precision_pairs,
+    paired,
     published_value,
     task_images,
     told,
@@ -318,7 +319,7 @@ def provenance() -> Markdown:
 def precision() -> Markdown:
     """The case that was made in single precision and in bfloat16: epochs and accuracies, side by side."""
     rows = []
-    for single, arm, other, same in precision_pairs():
+    for single, arm, other, same in paired(half):
         for measure in ("test", "original_test"):
             cells = [
                 in_table(number(value))

@@ -217,6 +217,19 @@ def test_plain_sgd_is_compared_on_the_runs_that_both_have(paper, tables, with_pl
     assert gaps == [pytest.approx((0.0323 + 0.2997 + 0.4878) / 3, abs=6e-4)] * 3 + [0.032] * 3 + [0.002] * 3
 
 
+def test_what_momentum_changes_is_told_of_the_runs_that_both_have(paper, with_plain_sgd):
+    assert {(a["run"]["case"], b["run"]["case"]) for a, _, b, _ in paper.paired(paper.literal)} == {(1, 1)}
+    assert paper.shift(paper.literal, "original_test", "replay") == pytest.approx(0.04 - 0.01)
+    assert paper.shift(paper.literal, "test") == 0
+    text = re.sub(r"\[([^\]]*)\]\{[^}]*\}", r"\1", paper.effect_of_momentum())
+    published = [0.9555, 0.9787]  # original testing of Table 5, case 1, both memories of the fixture
+    with_momentum, without = (f"{sum(published) / 2 - kept:.3f}" for kept in (0.01, 0.04))
+    assert "by 3.0 points on old classes and by 0.0 points on new ones" in text
+    assert f"{with_momentum}, {with_momentum} and {with_momentum} after" in text
+    assert f"{without}, {without} and {without} after" in text
+    assert "matter of time" not in text
+
+
 @pytest.mark.parametrize(
     ("old", "training"),
     [
@@ -243,7 +256,7 @@ def test_distances_after_replay_are_those_of_the_data_set(tables, with_plain_sgd
 
 
 def test_without_runs_of_plain_sgd_the_paper_says_so(paper, one_run):
-    assert paper.survivors() == "With plain SGD nothing has been run yet."
+    assert paper.survivors() == paper.effect_of_momentum() == "With plain SGD nothing has been run yet."
 
 
 def test_a_table_has_columns_for_plain_sgd_where_it_ran(tables, with_plain_sgd):
