@@ -7,6 +7,8 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree.ElementTree import canonicalize
 
 import pytest
 from pypdf import PdfReader
@@ -184,6 +186,21 @@ def test_every_image_has_words(page):
     words = [attributes.get("alt") for name, attributes, _ in page.elements if name == "img"]
     assert words[:4] == ["A line that falls from 0.97 to 0.00.", "Three bars.", "A dot.", "Right"]
     assert all(words)
+
+
+@pytest.mark.parametrize("text", ["5 % of #3 &lt; 1 &amp; more", "a 'word' of 5 %41"], ids=["reserved", "quoted"])
+def test_a_drawing_arrives_as_it_was(tmp_path, text):
+    drawing = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="6pt">\n<text fill="#123456">{text}</text>\n</svg>'
+    )
+    (tmp_path / "a.svg").write_text(drawing)
+    (tmp_path / "index.qmd").write_text("![A](a.svg){fig-alt='One \"a\" < b & c'}\n")
+    assert render(tmp_path / "index.qmd", tmp_path / "out").returncode == 0
+    ((_, image, _),) = (e for e in Page((tmp_path / "out" / "index.html").read_text()).elements if e[0] == "img")
+    assert (image["alt"], image["width"], image["height"]) == ('One "a" < b & c', "12", "8")
+    kind, _, content = image["src"].partition(",")
+    assert kind == "data:image/svg+xml"
+    assert canonicalize(unquote(content), strip_text=True) == canonicalize(drawing, strip_text=True)
 
 
 def test_every_reference_leads_somewhere(page):
