@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from reprlib import repr as shown
 
@@ -16,6 +14,12 @@ from torch import nn
 
 from lr_core.config import is_whole
 from lr_core.errors import UsageError
+
+AUTO = {"cpu": "fp32", "cuda": "bf16", "mps": "fp32"}
+"""What "auto" is on each type of device. It never follows from a measurement, so a key means one precision on all CPUs.
+
+On CPUs with native bfloat16 the trainer is faster in single precision all the same (benchmarks/README.md).
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Compute:
 
 
 def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
-    """CUDA, else MPS, else the CPU; "auto" is bf16 where that is native and faster, and fp32 elsewhere.
+    """CUDA, else MPS, else the CPU; what "auto" is follows from that type of device (`AUTO`).
 
     Double precision always runs on the CPU: it serves results that agree on every machine, not speed.
     Sets the number of threads (1 to 1024, else it is a `UsageError`) and makes CUDA deterministic for this process.
@@ -69,33 +73,8 @@ def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
         elif torch.backends.mps.is_available():
             device = torch.device("mps")
     if precision == "auto":
-        precision = "bf16" if _bf16_pays(device) else "fp32"
+        precision = AUTO[device.type]
     return Compute(device, precision, torch.get_num_threads())
-
-
-def _bf16_pays(device: torch.device) -> bool:
-    # Where it is emulated, bf16 is slower than fp32, and less exact for nothing.
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    native = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return native and _bf16_gain() > 1.5  # native it is twice as fast on some processors and half as fast on others
-
-
-@cache
-def _bf16_gain(side: int = 512) -> float:
-    """How many times as fast as in fp32 this processor multiplies (side, side) matrices in bf16."""
-
-    def seconds(dtype: torch.dtype) -> float:
-        matrix = torch.ones(side, side, dtype=dtype)
-        taken = []
-        for _ in range(10):  # the first of them warms up; what disturbs the machine spoils some
-            began = time.perf_counter()
-            matrix @ matrix
-            taken.append(time.perf_counter() - began)
-        return min(taken)
-
-    return seconds(torch.float32) / seconds(torch.bfloat16)
 
 
 def processor() -> str:
