@@ -51,11 +51,12 @@ class Value(float):
 
 
 class Runs:
-    """The records of one profile."""
+    """The records of one profile; none where the document does not tell of that profile."""
 
-    def __init__(self, profile: str, runs: Path = RUNS) -> None:
+    def __init__(self, profile: str, runs: Path = RUNS, *, told: bool = True) -> None:
         self.profile = profile
         self.runs = runs
+        self.told = told
         self.settings = config.profile(profile).settings
 
     @cached_property
@@ -71,7 +72,7 @@ class Runs:
     def _read(self, added: bool) -> list[dict]:
         """Records; those made under other settings or another protocol version are left out with a warning."""
         kept = []
-        for record in records.read_all(self.runs, self.profile):
+        for record in records.read_all(self.runs, self.profile) if self.told else []:
             run = run_id(record)
             if (run.dataset not in config.profile(self.profile).datasets) != added:
                 continue
@@ -122,10 +123,11 @@ class Runs:
 
 PROFILE = os.environ.get("LR_PROFILE", "paper")
 ours = Runs(PROFILE)
-literal = Runs("literal")
-half = Runs("bf16")  # one case in bfloat16, beside the same in `ours`
-shown = (ours, literal) if PROFILE == "paper" else (ours,)  # whose runs this document is about
-told = (*shown, half) if PROFILE == "paper" else shown  # whose numbers it has
+# Beside runs of another profile they would be numbers whose provenance the page does not carry.
+literal = Runs("literal", told=PROFILE == "paper")
+half = Runs("bf16", told=PROFILE == "paper")  # one case in bfloat16, beside the same in `ours`
+told = tuple(runs for runs in (ours, literal, half) if runs.told)  # whose numbers this document has
+ALONE = f"This document tells of the profile {PROFILE} alone."
 
 
 def read_published(path: Path) -> pd.DataFrame:
@@ -336,7 +338,7 @@ def paired(others: Runs) -> list[tuple[dict, dict, dict, dict]]:
     """(record, arm, record of the others, the same arm of it) of the runs that both have."""
     return [
         (record, arm, other, same)
-        for other in (others.records if others in told else [])
+        for other in others.records
         for record in ours.of(other["run"]["dataset"], other["run"]["case"], other["run"]["seed"])
         for arm, same in zip(record["arms"], other["arms"], strict=True)
     ]
@@ -404,6 +406,8 @@ def comparison(first: float | None, second: float | None, above: str, below: str
 
 def run_state(runs: Runs) -> str:
     """How much of a profile has been run, data set by data set."""
+    if not runs.told:
+        return "not told of here"
     parts = []
     for name in runs.datasets:
         done = [record["run"]["case"] for record in runs.of(name)]
@@ -432,7 +436,7 @@ def cases_of(runs: Runs) -> str:
 def survivors() -> str:
     """What the baseline without replay keeps of the old classes with plain SGD, beside the same runs with momentum."""
     if not literal.records:
-        return "With plain SGD nothing has been run yet."
+        return "With plain SGD nothing has been run yet." if literal.told else ALONE
     twins = ours.twins_of(literal)
 
     def kept(runs: Runs) -> str:
@@ -454,7 +458,7 @@ def survivors() -> str:
 def effect_of_momentum() -> str:
     """What plain SGD changes after replay: accuracies, their distance from the published ones, epochs."""
     if not literal.records:
-        return "With plain SGD nothing has been run yet."
+        return "With plain SGD nothing has been run yet." if literal.told else ALONE
 
     def told_as(runs: Runs) -> str:
         distances = [str(number(mean_gap("replay", "original_test", mode, runs), ".3f")) for mode in EVALUATIONS]
@@ -488,8 +492,8 @@ def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
         )
         if kept is None or learned is None:
             continue
-        old = arm["curve"]["old"][evaluation]  # one value more than epochs, for the first is from before the task
-        last = max((epoch for epoch, value in enumerate(old) if value >= kept), default=0)
+        old = zip(arm["curve"]["epochs"], arm["curve"]["old"][evaluation], strict=True)
+        last = max((epoch for epoch, value in old if value >= kept), default=0)  # 0 is before the task
         training = arm["curve"]["train_accuracy"]
         found.append(Value(learned - training[min(last, len(training) - 1)], [source(record, arm)]))
     return mean(found)
