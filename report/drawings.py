@@ -166,7 +166,7 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
             old, new = arm["curve"]["old"][evaluation], arm["curve"]["new"][evaluation]
             rows += [
                 (case, arm["memory_share"] or 0, epoch, round(a, 4), round(b, 4))
-                for epoch, (a, b) in enumerate(zip(old, new, strict=True))
+                for epoch, a, b in zip(arm["curve"]["epochs"], old, new, strict=True)
             ]
             ends.append(
                 f"{figures.arm_name(arm)} {_per_cent(old[-1])} and {_per_cent(new[-1])} after {arm['epochs']} epochs"
@@ -245,7 +245,9 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
     rows, lines, said = [], [], []
     for record in records:
         case = record["run"]["case"]
-        place = next(n for n, arm in enumerate(record["arms"]) if arm["memory_share"] == share)
+        place, epochs = next(
+            (n, arm["curve"]["epochs"]) for n, arm in enumerate(record["arms"]) if arm["memory_share"] == share
+        )
         old = record["latents"]["tasks"]["first"]
         stem = thumbnails.stem(dataset, record["tasks"]["first"]["classes"], old["image"])
         path = STILLS / "points" / f"{stem}.webp"
@@ -258,14 +260,15 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
         lost = [n for n in followed if predicted[n] != old["label"][n] and last[n] >= 0]
         lost.sort(key=lambda n: last[n])
         shown = lost[:FORGOTTEN]
-        rows += [(case, old["image"][n], old["label"][n], predicted[n], last[n] + 1) for n in shown]
+        since = {n: epochs[epochs.index(last[n]) + 1] for n in lost}  # the first epoch looked at when it was wrong
+        rows += [(case, old["image"][n], old["label"][n], predicted[n], since[n]) for n in shown]
         lines.append(
-            (f"case {case}", [(sheet[n], _fate(names, old["label"][n], predicted[n], last[n])) for n in shown])
+            (f"case {case}", [(sheet[n], _fate(names, old["label"][n], predicted[n], since[n])) for n in shown])
         )
         if lost:
             said.append(
                 f"Case {case}: {len(lost)} of {len(followed)} images are forgotten, the first in epoch "
-                f"{last[lost[0]] + 1}, a {names[old['label'][lost[0]]]} taken for a {names[predicted[lost[0]]]}."
+                f"{since[lost[0]]}, a {names[old['label'][lost[0]]]} taken for a {names[predicted[lost[0]]]}."
             )
         else:
             said.append(f"Case {case}: none is forgotten.")
@@ -278,7 +281,7 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
     return drawn(f"forgotten-{dataset}", figures.pictures(lines, FORGOTTEN), alt, data, _runs_of(dataset))
 
 
-def _fate(names: list[str], label: int, predicted: int, last: int) -> str:
+def _fate(names: list[str], label: int, predicted: int, epoch: int) -> str:
     # Class names where they are short enough to stand below an image, else numbers.
     true, taken = (names[n] if max(map(len, names)) <= 3 else str(n) for n in (label, predicted))
-    return f"{true}→{taken}\nepoch {last + 1}"
+    return f"{true}→{taken}\nepoch {epoch}"

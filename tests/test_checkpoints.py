@@ -103,6 +103,7 @@ DAMAGE = {
     "without its checksum": altered(sha256=None),
     "without its run": altered(key=None),
     "of another run": altered(key="other"),
+    "of an earlier version": altered(format=None),
     "without its arm": altered(arm=None),
     "of another arm": altered(arm="first-task"),
     "without its result": altered(result=None),

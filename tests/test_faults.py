@@ -345,7 +345,7 @@ def bit_flipped(path):
 
 
 def of_another_schema(path):
-    content = json.loads(path.read_bytes()) | {"schema": 2}
+    content = json.loads(path.read_bytes()) | {"schema": 3}
     del content["sha256"]
     path.write_text(json.dumps(content | {"sha256": records.digest(content)}))
 
@@ -371,7 +371,7 @@ def test_damaged_records_are_refused_named_set_aside_and_made_again(undisturbed,
     damaged = {path.name: path.read_bytes() for path in grid.runs.glob("smoke/*.json")}
     output = grid.finish()
     assert "run   smoke digits case 1 seed 0: damaged record (is not a whole JSON file" in output
-    assert "run   smoke digits case 2 seed 0: damaged record (schema version 2, expected 1" in output
+    assert "run   smoke digits case 2 seed 0: damaged record (schema version 3, expected 2" in output
     assert "run   smoke digits case 3 seed 0: damaged record (is the record of smoke/digits-case4-seed0" in output
     for name, content in damaged.items():
         assert f"set aside as {grid.runs / 'smoke' / name}.damaged" in output

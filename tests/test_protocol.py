@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lr_core import compute, datasets, models, protocol, provenance, records, run
+from lr_core import compute, datasets, models, monitor, protocol, records, run
 from lr_core.compute import Compute
 from lr_core.config import CASES, EVALUATIONS, PROFILES, PROTOCOL_VERSION, Settings
 
@@ -201,10 +201,42 @@ def test_curves_start_before_the_first_epoch(watched, tiny):
         assert arm["epochs"] == tiny.max_epochs == len(curve["train_accuracy"]) == len(curve["loss"])
         assert ("old" in curve) is (arm["arm"] != "first-task")
         for which in {"new", "old"} & set(curve):
+            assert curve["epochs"] == list(range(tiny.max_epochs + 1))
             assert {mode: len(values) for mode, values in curve[which].items()} == dict.fromkeys(
                 EVALUATIONS, tiny.max_epochs + 1
             )
         assert all(math.isfinite(loss) and loss > 0 for loss in curve["loss"])
+
+
+def test_test_images_are_predicted_after_few_of_many_epochs():
+    assert [epoch for epoch in range(27) if monitor.is_looked_at(epoch)] == [*range(11), 15, 20, 25]
+
+
+def test_what_is_not_looked_at_changes_neither_weights_nor_accuracies(digits, tiny, tmp_path, monkeypatch):
+    settings = replace(tiny, memory_shares=(), max_epochs=17, learning_rate=1e-4)  # far from the target
+
+    def trained(name):
+        kept = protocol.Checkpoints(tmp_path / name)
+        result = protocol.Run(digits, CASES[1], 0, settings, checkpoints=kept).result()
+        return result, {arm: kept.read(arm)[0] for arm in ("first-task", "no-replay")}
+
+    few, weights = trained("few")
+    monkeypatch.setattr(monitor, "is_looked_at", lambda epoch: True)
+    all_of_them, same_weights = trained("all")
+    for arm, full in zip(few["arms"], all_of_them["arms"], strict=True):
+        epochs = arm["curve"]["epochs"]
+        assert (epochs, full["curve"]["epochs"]) == ([*range(11), 15, 17], list(range(18)))
+        assert [arm[name] for name in ("accuracy", "confusion")] == [full[name] for name in ("accuracy", "confusion")]
+        assert arm["curve"]["loss"] == full["curve"]["loss"]
+        for task in {"new", "old"} & set(arm["curve"]):
+            for mode, values in arm["curve"][task].items():
+                assert values == [full["curve"][task][mode][epoch] for epoch in epochs]
+    last, of_all = (result["latents"]["last_correct"][1] for result in (few, all_of_them))
+    for mode in EVALUATIONS:  # the latest epoch looked at that is not after the one found by looking at them all
+        assert set(last[mode]) <= {-1, *few["arms"][1]["curve"]["epochs"]}
+        assert all(a <= b for a, b in zip(last[mode], of_all[mode], strict=True))
+    for arm, tensors in weights.items():
+        assert all(torch.equal(value, same_weights[arm][name]) for name, value in tensors.items())
 
 
 @SECOND_TASK_ARMS
@@ -436,11 +468,9 @@ def test_golden_numbers(watched, tiny, request):
 def machine(monkeypatch):
     """Pretend to be a machine with these capabilities."""
 
-    def pretend(capabilities=(), gain=2.0, cuda=False, cuda_bf16=False, mps=False):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict(capabilities))
-        monkeypatch.setattr(compute, "_bf16_gain", lambda: gain)
+    def pretend(capabilities=(), cuda=False, mps=False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(capabilities, True))
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: cuda_bf16)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
         for setting in ("deterministic", "benchmark"):  # set by resolve; put back after the test
             monkeypatch.setattr(torch.backends.cudnn, setting, getattr(torch.backends.cudnn, setting))
@@ -449,48 +479,16 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "gain", "precision"),
-    [
-        ({}, 2.0, "fp32"),
-        ({"avx2": True, "avx512_f": True}, 2.0, "fp32"),
-        ({"avx512_bf16": False, "amx_bf16": False}, 2.0, "fp32"),
-        ({"avx512_bf16": True}, 2.0, "bf16"),
-        ({"avx512_bf16": True}, 0.5, "fp32"),
-        ({"avx512_bf16": False, "amx_bf16": True}, 8.0, "bf16"),
-        ({"neon": True, "bf16": False}, 2.0, "fp32"),
-        ({"neon": True, "bf16": True}, 2.0, "bf16"),
-        ({"neon": True, "bf16": True}, 1.0, "fp32"),
-    ],
-)
-def test_auto_is_bf16_where_the_processor_has_it_and_is_faster(machine, capabilities, gain, precision):
-    machine(capabilities, gain)
-    found = compute.resolve("auto")
-    assert (found.device.type, found.precision) == ("cpu", precision)
-    assert provenance.stamp(found)["precision"] == precision
-
-
-def test_the_gain_of_bf16_is_measured_once():
-    gain = compute._bf16_gain()
-    assert 0.01 < gain < 100
-    assert compute._bf16_gain() == gain
-
-
-def test_pytorch_knows_the_capabilities_by_these_names():
-    capabilities = torch.cpu.get_capabilities()
-    names = {"x86_64": {"avx512_bf16", "amx_bf16"}, "aarch64": {"bf16"}, "arm64": {"bf16"}}
-    assert names.get(capabilities.get("architecture"), set()) <= set(capabilities)
-    assert (compute.resolve("auto").device.type != "cpu") or capabilities  # an empty answer would mean fp32 everywhere
-
-
-@pytest.mark.parametrize(
     ("asked", "machine_has", "device", "precision"),
     [
-        ("auto", {"cuda": True, "cuda_bf16": True}, "cuda", "bf16"),
-        ("auto", {"cuda": True}, "cuda", "fp32"),
-        ("auto", {"mps": True, "capabilities": {"bf16": True}}, "mps", "fp32"),
-        ("auto", {"mps": True, "cuda": True}, "cuda", "fp32"),
-        ("fp32", {"cuda": True, "cuda_bf16": True}, "cuda", "fp32"),
-        ("fp32", {"capabilities": {"avx512_bf16": True}}, "cpu", "fp32"),
+        ("auto", {}, "cpu", "fp32"),
+        ("auto", {"capabilities": ["avx512_bf16", "amx_bf16"]}, "cpu", "fp32"),
+        ("auto", {"capabilities": ["neon", "bf16"]}, "cpu", "fp32"),
+        ("auto", {"cuda": True}, "cuda", "bf16"),
+        ("auto", {"mps": True}, "mps", "fp32"),
+        ("auto", {"mps": True, "cuda": True}, "cuda", "bf16"),
+        ("fp32", {"cuda": True}, "cuda", "fp32"),
+        ("bf16", {}, "cpu", "bf16"),
         ("fp64", {"cuda": True, "mps": True}, "cpu", "fp64"),
     ],
 )

@@ -105,6 +105,7 @@ def _arm(run: Mapping, arm: Mapping, predicted: Mapping, last: Mapping) -> dict:
     theirs = [published_value(run["dataset"], run["case"], arm["arm"], m, arm["memory_share"]) for m in MEASURES]
     curves = {mode: [arm["curve"][task][mode] for task in ("old", "new")] for mode in EVALUATIONS}
     return {
+        "epochs": arm["curve"]["epochs"],
         "curve": {mode: [[round(1e4 * v) for v in curve] for curve in both] for mode, both in curves.items()},
         "predicted": {mode: [_digits(classes) for classes in predicted[mode]] for mode in EVALUATIONS},
         "last": {mode: last[mode][: thumbnails.POINTS] for mode in EVALUATIONS},

@@ -52,7 +52,9 @@
   const arm = () => run().arms[state.arm];
   const names = () => data.datasets[state.dataset].classes;
   const curves = (name = state.arm) => run().arms[name].curve[state.mode].map((curve) => curve.map((v) => v / 1e4));
-  const last = (name = state.arm) => run().arms[name].curve[state.mode][0].length - 1;
+  const epochs = (name = state.arm) => run().arms[name].epochs; // those looked at
+  const last = (name = state.arm) => epochs(name).at(-1);
+  const seenBy = (e) => epochs().findLast((one) => one <= e); // the latest epoch looked at
   const epoch = () => (state.epoch === "end" ? last() : state.epoch);
   const size = () => run().label[0].length;
   const points = () => run().label.join("").length;
@@ -76,6 +78,7 @@
     state.mode = pick(Object.keys(data.evaluations), wish.mode ?? "mixed");
     state.colour = pick(COLOURINGS, wish.colour);
     state.epoch = below(wish.epoch, last(), "end");
+    if (state.epoch !== "end") state.epoch = seenBy(state.epoch);
     const lost = arm().last[state.mode].findIndex((right) => right < last());
     state.point = below(wish.point, points(), Math.max(lost, 0));
   }
@@ -177,7 +180,8 @@
     const [kept, learned] = curves();
     const published = arm().published.slice(1).reverse(); // of old and new classes
     const now = epoch();
-    part.reading.textContent = `epoch ${now} of ${last()}: old ${percent(kept[now])}, new ${percent(learned[now])}`;
+    const place = epochs().indexOf(now);
+    part.reading.textContent = `epoch ${now} of ${last()}: old ${percent(kept[place])}, new ${percent(learned[place])}`;
     Object.assign(part.epoch, { max: last(), value: now });
     part.epoch.style.left = `${across(0) - 8}px`;
     part.epoch.style.width = `${across(last()) - across(0) + 16}px`;
@@ -187,7 +191,8 @@
       const height = Math.round(Math.min(330, Math.max(210, width * 0.56)));
       const top = 8, bottom = height - 34;
       const y = (value) => bottom - (bottom - top) * value;
-      const path = (curve) => `M${curve.map((value, e) => `${across(e).toFixed(1)},${y(value).toFixed(1)}`).join("L")}`;
+      const path = (curve, name) =>
+        `M${curve.map((value, i) => `${across(epochs(name)[i]).toFixed(1)},${y(value).toFixed(1)}`).join("L")}`;
       const step = [1, 2, 5, 10, 20, 50, 100].find((s) => longest() / s <= width / 55);
       const drawn = [];
       for (const value of [0, 0.25, 0.5, 0.75, 1]) {
@@ -207,14 +212,14 @@
       for (const { name, curve, y: height } of labels) {
         const [kind, colour] = name === state.arm ? ["strong", FIRST] : ["name", data.colours.arms[name]];
         const end = y(curve.at(-1));
-        if (kind === "name") drawn.push(svg("path", { class: "line other", d: path(curve), "--c": colour }));
+        if (kind === "name") drawn.push(svg("path", { class: "line other", d: path(curve, name), "--c": colour }));
         drawn.push(line(across(last(name)), end, width - RIGHT, end, { class: "stopped", "--c": colour }));
         drawn.push(text(width - RIGHT + 20, height, memoryOf(name), { class: kind, "--c": colour }));
       }
       drawn.push(line(across(now), top - 4, across(now), bottom, { class: "now" }));
       [[learned, SECOND, "line second"], [kept, FIRST, "line"]].forEach(([curve, colour, kind]) => {
         drawn.push(svg("path", { class: kind, d: path(curve), "--c": colour }));
-        drawn.push(svg("circle", { class: "dot", cx: across(now), cy: y(curve[now]), r: 4.5, "--c": colour }));
+        drawn.push(svg("circle", { class: "dot", cx: across(now), cy: y(curve[place]), r: 4.5, "--c": colour }));
       });
       published.forEach((value, i) => {
         if (value) drawn.push(mark(["x", "cross", [FIRST, SECOND][i]], across(last()) + 10, y(Number(value))));
@@ -406,7 +411,12 @@
   }
   root.querySelector("form").onsubmit = () => false;
 
-  part.epoch.oninput = () => set({ epoch: part.epoch.value });
+  const after = (e) => epochs().find((one) => one >= e) ?? last();
+  // To the next epoch looked at, in the direction of the move: a step of one must not be a step back.
+  part.epoch.oninput = () => {
+    const wish = Number(part.epoch.value);
+    set({ epoch: wish > epoch() ? after(wish) : wish });
+  };
   part.curve.onpointerdown = part.curve.onpointermove = (event) => {
     if (!event.buttons) return;
     part.curve.setPointerCapture(event.pointerId);
@@ -417,8 +427,8 @@
   let playing;
   function play(on) {
     clearInterval(playing);
-    const step = () => (epoch() < last() ? set({ epoch: epoch() + 1 }) : play(false));
-    playing = on && setInterval(step, clamp(5000 / last(), 40, 250)); // milliseconds: five seconds in all
+    const step = () => (epoch() < last() ? set({ epoch: after(epoch() + 1) }) : play(false));
+    playing = on && setInterval(step, clamp(5000 / epochs().length, 40, 250)); // milliseconds: five seconds in all
     part.play.setAttribute("aria-pressed", Boolean(on));
   }
   part.play.onclick = () => {

@@ -21,6 +21,10 @@ def arm_name(arm: str, share: float | None) -> str:
     return arm if share is None else f"{arm}-{share!r}"
 
 
+FORMAT = 2
+"""Of the results beside the tensors: raised when the schema of records changes what an arm holds."""
+
+
 class Checkpoints:
     """A folder with `<arm>.safetensors` for each finished arm, and `<arm>.unfinished.safetensors` for one in training.
 
@@ -45,6 +49,8 @@ class Checkpoints:
                 tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is no dict)
             if _digest(tensors, kept["result"]) != kept["sha256"]:
                 raise ValueError("checksum differs")
+            if kept.get("format") != str(FORMAT):
+                raise ValueError("it is of another version")
             if kept["key"] != self.key:
                 raise ValueError("it is of another run")
             if kept["arm"] != arm:
@@ -63,7 +69,13 @@ class Checkpoints:
             return
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         text = json.dumps(result)
-        metadata = {"key": self.key, "arm": arm, "sha256": _digest(tensors, text), "result": text}
+        metadata = {
+            "format": str(FORMAT),
+            "key": self.key,
+            "arm": arm,
+            "sha256": _digest(tensors, text),
+            "result": text,
+        }
         write_atomically(self._file(arm, finished), safetensors.torch.save(tensors, metadata))
         if finished:
             self._file(arm, False).unlink(missing_ok=True)

@@ -223,7 +223,7 @@ def _tiles(dataset: Dataset, columns: int) -> np.ndarray:
 
 @_styled
 def forgetting_curves(record: Mapping, evaluation: str = "mixed") -> Figure:
-    """Accuracy on old (solid) and new classes (dashed) after every epoch of the second task, an axis for each arm."""
+    """Accuracy on old (solid) and new classes (dashed) over the epochs of the second task, an axis for each arm."""
     arms = [arm for arm in record["arms"] if "old" in arm["curve"]]
     figure = _figure(WIDTH, 1.9)
     axes = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
@@ -257,7 +257,9 @@ def draw_curves(axis: Axes, arm: Mapping, evaluation: str) -> None:
     """One arm's two curves; epoch 0 is the state before the second task."""
     for task, style in (("old", "-"), ("new", (0, (3, 1.5)))):
         curve = arm["curve"][task][evaluation]
-        axis.plot(range(len(curve)), curve, color=TASK_COLOURS["first" if task == "old" else "second"], linestyle=style)
+        axis.plot(
+            arm["curve"]["epochs"], curve, color=TASK_COLOURS["first" if task == "old" else "second"], linestyle=style
+        )
     axis.set_ylim(-0.03, 1.03)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 

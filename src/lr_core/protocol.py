@@ -186,7 +186,7 @@ class Run:
 
         monitor = Monitor(predict, new, old, self.settings.latent_sample, seen)
         for epoch in training:
-            monitor.after_epoch(epoch)
+            monitor.after_epoch(epoch, last=training.finished)
             so_far = {
                 "epoch": dataclasses.asdict(epoch), "monitor": monitor.seen(),
                 "seconds": time.perf_counter() - began, "provenance": provenance,

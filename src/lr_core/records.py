@@ -24,7 +24,7 @@ from lr_core.config import EVALUATIONS, PROTOCOL_VERSION, Settings
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.files import write_atomically
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LARGEST = 8 << 20  # bytes; the largest record of the paper has 116,000, and no larger file is read into memory
 REMEDY = "run the grid again, which sets it aside"
 
@@ -292,6 +292,7 @@ _ARM = _object(
             {
                 "train_accuracy": _list(_SHARE, minItems=1),
                 "loss": _list({"type": "number"}, minItems=1),
+                "epochs": _list(_COUNT, minItems=2),
                 "new": _EVALUATED["curve"],
                 "old": _EVALUATED["curve"],
             },

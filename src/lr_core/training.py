@@ -64,9 +64,9 @@ class Training(Iterator[Epoch]):
         self.latest: Epoch | None = None
 
     def __next__(self) -> Epoch:
-        number = self.latest.number + 1 if self.latest else 1
-        if number > self.settings.max_epochs or self.reached_target:
+        if self.finished:
             raise StopIteration
+        number = self.latest.number + 1 if self.latest else 1
         self.network.train()
         # Summed on the device: reading each batch's value would make the device wait for every update.
         correct = torch.zeros((), dtype=torch.int64, device=self.inputs.device)
@@ -85,6 +85,11 @@ class Training(Iterator[Epoch]):
     def reached_target(self) -> bool:
         """Whether the latest epoch's training accuracy is the target or more."""
         return self.latest is not None and self.latest.train_accuracy >= self.settings.target_train_accuracy
+
+    @property
+    def finished(self) -> bool:
+        """Whether the latest epoch was the last one."""
+        return self.reached_target or (self.latest is not None and self.latest.number >= self.settings.max_epochs)
 
     def _update(self, batch: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         with self.compute.autocast():
