@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as shown
@@ -28,12 +30,28 @@ class Compute:
 
     device: torch.device
     precision: str  # "bf16" (autocast over fp32 weights), "fp32" or "fp64"
-    threads: int
+    threads: int  # that share the blocks of the compiled steps (`fused`); results do not depend on it
 
     def place(self, network: nn.Module) -> nn.Module:
         """The same network on the device, in the precision of its weights, channels last."""
         dtype = torch.float64 if self.precision == "fp64" else torch.float32
         return network.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Inside, compiled steps share their blocks among `threads`, and PyTorch itself computes on one.
+
+        Sums that PyTorch splits among threads depend on their number in the last bits. And its threads spin when they
+        have nothing to do, which takes a core from a process beside this one.
+        """
+        before = torch.get_num_threads()
+        token = _threads.set(self.threads)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+            _threads.reset(token)
 
     def autocast(self) -> AbstractContextManager[object]:
         """bf16 for the layers that bear it; nothing in the other precisions."""
@@ -58,12 +76,13 @@ def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
     """CUDA, else MPS, else the CPU; what "auto" is follows from that type of device (`AUTO`).
 
     Double precision always runs on the CPU: it serves results that agree on every machine, not speed.
-    Sets the number of threads (1 to 1024, else it is a `UsageError`) and makes CUDA deterministic for this process.
+    As many threads as PyTorch has where `threads` is None; else 1 to 1024, or it is a `UsageError`. Makes CUDA
+    deterministic for this process.
     """
-    if threads is not None:
-        if not is_whole(threads, least=1) or threads > 1024:
-            raise UsageError(f"threads is {shown(threads)}; it must be a whole number from 1 to 1024")
-        torch.set_num_threads(threads)
+    if threads is None:
+        threads = torch.get_num_threads()
+    elif not is_whole(threads, least=1) or threads > 1024:
+        raise UsageError(f"threads is {shown(threads)}; it must be a whole number from 1 to 1024")
     device = torch.device("cpu")
     if precision != "fp64":
         if torch.cuda.is_available():
@@ -74,7 +93,15 @@ def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
             device = torch.device("mps")
     if precision == "auto":
         precision = AUTO[device.type]
-    return Compute(device, precision, torch.get_num_threads())
+    return Compute(device, precision, threads)
+
+
+_threads: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+def threads() -> int:
+    """How many threads share the blocks of a compiled step: of `Compute.sharing`, outside of it as many as PyTorch has."""
+    return _threads.get() or torch.get_num_threads()
 
 
 def processor() -> str:

@@ -12,6 +12,7 @@ Maps of a block are (channels, positions, images), images last: every inner loop
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ import torch
 from llvmlite.binding import get_host_cpu_features
 from numpy.typing import NDArray
 from torch import Tensor
+
+from lr_core import compute
 
 _FEATURES = get_host_cpu_features()
 if _FEATURES.get("avx512f"):  # LLVM shies away from its whole vectors, which on old processors slowed other programs
@@ -135,8 +138,10 @@ class BatchNorm:
             variance = squares.sum(axis=0) / count + (share * (means - mean) ** 2).sum(axis=0)
             if module.track_running_stats:
                 module.num_batches_tracked.add_(1)
-                module.running_mean.lerp_(torch.from_numpy(mean).float(), module.momentum)
-                module.running_var.lerp_(torch.from_numpy(variance * count / (count - 1)).float(), module.momentum)
+                # Without momentum the running ones are means over all batches.
+                weight = 1 / module.num_batches_tracked.item() if module.momentum is None else module.momentum
+                module.running_mean.lerp_(torch.from_numpy(mean).float(), weight)
+                module.running_var.lerp_(torch.from_numpy(variance * count / (count - 1)).float(), weight)
         else:
             mean, variance = (buffer.double().numpy() for buffer in (module.running_mean, module.running_var))
         deviation = np.sqrt(variance + module.eps)
@@ -175,17 +180,35 @@ def from_blocks(blocks: Sequence[Array], height: int) -> Tensor:
     return torch.cat([torch.from_numpy(block).permute(2, 0, 1) for block in blocks]).unflatten(2, (height, -1))
 
 
-def for_each(step: Callable[..., None], calls: Sequence[Sequence[Any]]) -> None:
-    """A compiled step with each of these arguments, on as many threads as PyTorch has: it leaves Python to others."""
-    threads = torch.get_num_threads()
-    if threads == 1:
-        for call in calls:
+def for_each(step: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:
+    """A step with each of these arguments, one call for each block, on as many threads as `compute.threads` says.
+
+    Whoever is free takes the next block, this thread too, so that a thread which another process holds up is not waited
+    for. Compiled steps and PyTorch's operations leave Python to the other threads. What a step computes must not depend
+    on which blocks were done before.
+    """
+    waiting = deque(calls)
+
+    def work() -> None:
+        while True:
+            try:
+                call = waiting.popleft()
+            except IndexError:
+                return
             step(*call)
-        return
-    for job in [_pool(threads).submit(step, *call) for call in calls]:
-        job.result()
+
+    threads = compute.threads()
+    helpers = [_pool(threads).submit(work) for _ in range(min(threads, len(calls)) - 1)]
+    try:
+        work()
+    finally:
+        waiting.clear()  # where a step failed
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="fused")
+    # PyTorch's own products of matrices each on one thread: the number is set for the thread that sets it.
+    return ThreadPoolExecutor(threads, thread_name_prefix="fused", initializer=torch.set_num_threads, initargs=(1,))

@@ -6,9 +6,11 @@ maps again. Products of matrices are PyTorch's.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ _MAP, _TILE = _SIDE**2, _TILE_SIDE**2
 _TO_TILE, _OF_KERNEL, _TO_MAP = winograd.transforms(torch.float32)
 
 
-# -- compiled steps, each for the channels from `first` up to `last` of a block ----------------------------------------
+# -- compiled steps, for all channels of a block -----------------------------------------------------------------------
 
 
 def _on_both_axes(matrix: Tensor) -> Callable[..., None]:
@@ -70,22 +72,22 @@ _gradient_of_map, _gradient_of_product = _on_both_axes(_TO_TILE.T), _on_both_axe
 
 
 @compiled
-def _make_tiles(maps, tiles, first, last):
-    for c in range(first, last):
+def _make_tiles(maps, tiles):
+    for c in range(len(maps)):
         _tile_of_map(maps, c, tiles, c)
 
 
 @compiled
-def _make_tiles_of_elu(maps, norm, tiles, first, last):
+def _make_tiles_of_elu(maps, norm, tiles):
     active = np.empty((1, _MAP, maps.shape[2]), np.float32)
-    for c in range(first, last):
+    for c in range(len(maps)):
         fused.activate(maps, norm, c, active, 0)
         _tile_of_map(active, 0, tiles, c)
 
 
 @compiled
-def _make_maps(maps, products, bias, moments, first, last):
-    for c in range(first, last):
+def _make_maps(maps, products, bias, moments):
+    for c in range(len(maps)):
         _map_of_product(products, c, maps, c)
         for p in range(_MAP):
             for i in range(maps.shape[2]):
@@ -94,34 +96,34 @@ def _make_maps(maps, products, bias, moments, first, last):
 
 
 @compiled
-def _make_elu(maps, norm, result, first, last):
-    for c in range(first, last):
+def _make_elu(result, maps, norm):
+    for c in range(len(maps)):
         fused.activate(maps, norm, c, result, c)
 
 
 @compiled
-def _back_through_elu(gradient, maps, norm, sums, first, last):
-    for c in range(first, last):
+def _back_through_elu(gradient, maps, norm, sums):
+    for c in range(len(maps)):
         fused.back_through_elu(gradient, maps, norm, sums, c)
 
 
 @compiled
-def _back_through_maps(gradient, maps, norm, factors, products, totals, first, last):
+def _back_through_maps(gradient, maps, norm, factors, products, totals):
     inner = np.empty((1, _MAP, maps.shape[2]), np.float32)
-    for c in range(first, last):
+    for c in range(len(maps)):
         fused.back_through_norm(gradient, maps, norm, factors, c, inner, totals)
         _gradient_of_product(inner, 0, products, c)
 
 
 @compiled
-def _back_through_tiles(gradient, tiles, first, last):
-    for c in range(first, last):
+def _back_through_tiles(gradient, tiles):
+    for c in range(len(gradient)):
         _gradient_of_map(tiles, c, gradient, c)
 
 
 @compiled
-def _back_through_tiles_of_elu(gradient, tiles, maps, norm, sums, first, last):
-    for c in range(first, last):
+def _back_through_tiles_of_elu(gradient, tiles, maps, norm, sums):
+    for c in range(len(maps)):
         _gradient_of_map(tiles, c, gradient, c)
         fused.back_through_elu(gradient, maps, norm, sums, c)
 
@@ -142,92 +144,102 @@ class _Maps:
     blocks: list[Array]
     norm: BatchNorm | None = None
 
-    def tiles(self, number: int, scratch: _Scratch) -> Tensor:
-        block = self.blocks[number]
-        tiles = scratch.of(block.shape[2])
+    def make_tiles(self, number: int, tiles: Array) -> None:
         if self.norm:
-            _on_channels(_make_tiles_of_elu, block, self.norm.values, tiles.numpy())
+            _make_tiles_of_elu(self.blocks[number], self.norm.values, tiles)
         else:
-            _on_channels(_make_tiles, block, tiles.numpy())
-        return tiles
+            _make_tiles(self.blocks[number], tiles)
+
+    def back_through_tiles(self, number: int, tiles: Array, gradient: Array, sums: Array) -> None:
+        if self.norm:
+            _back_through_tiles_of_elu(gradient, tiles, self.blocks[number], self.norm.values, sums)
+        else:
+            _back_through_tiles(gradient, tiles)
 
 
 class _Layers(torch.autograd.Function):
+    # Blocks are summed in their order, so that no result depends on the number of threads.
+
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, norms: Sequence[nn.Module], *parameters: Tensor) -> Tensor:
         maps = _Maps(fused.to_blocks(inputs, BLOCK))
+        count = len(maps.blocks)
         ctx.layers = []
         for module, weight, bias in zip(norms, parameters[::4], parameters[1::4], strict=True):
             kernels = winograd.on_both_axes(_OF_KERNEL, weight.permute(2, 3, 0, 1)).flatten(0, 1)
-            tiles, products = _Scratch(weight.shape[1]), _Scratch(len(weight))
             blocks = [np.empty((len(weight), *block.shape[1:]), np.float32) for block in maps.blocks]
-            moments = np.empty((len(blocks), 2, len(weight)), np.float32)
-            constant = fused.array(bias)
-            for number, block in enumerate(blocks):
-                result = torch.bmm(kernels, maps.tiles(number, tiles), out=products.of(block.shape[2]))
-                _on_channels(_make_maps, block, result.numpy(), constant, moments[number])
+            moments = np.empty((count, 2, len(weight)), np.float32)
+            step = partial(_convolve, maps, kernels, fused.array(bias))
+            fused.for_each(step, list(zip(range(count), blocks, moments, strict=True)))
             ctx.layers.append((maps, kernels))
             maps = _Maps(blocks, norm := BatchNorm.of(module, blocks, moments))
         ctx.last = maps
         active = [np.empty_like(block) for block in maps.blocks]
-        for block, output in zip(maps.blocks, active, strict=True):
-            _on_channels(_make_elu, block, norm.values, output)
+        fused.for_each(_make_elu, [(*both, norm.values) for both in zip(active, maps.blocks, strict=True)])
         return fused.from_blocks(active, _SIDE)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_results: Tensor) -> tuple[Tensor | None, ...]:
         maps = ctx.last
-        gradient = fused.to_blocks(of_results, BLOCK)
+        gradient: list[Any] = fused.to_blocks(of_results, BLOCK)
         sums = np.empty((len(gradient), 2, len(gradient[0])), np.float32)
-        for part, block, of_block in zip(gradient, maps.blocks, sums, strict=True):
-            _on_channels(_back_through_elu, part, block, maps.norm.values, of_block)
+        fused.for_each(
+            _back_through_elu,
+            [(*each, maps.norm.values, of_block) for *each, of_block in zip(gradient, maps.blocks, sums, strict=True)],
+        )
         of_parameters: list[Tensor] = []
         for before, kernels in reversed(ctx.layers):
-            _, outputs, inputs = kernels.shape
             factors, *of_norm = maps.norm.back(sums)
-            sums = np.empty((len(gradient), 2, inputs), np.float32)
-            totals = np.empty((len(gradient), outputs), np.float32)
-            of_kernels = torch.zeros_like(kernels)
-            scratch, products = _Scratch(inputs), _Scratch(outputs)
-            for number, block in enumerate(maps.blocks):
-                part, of_products = gradient[number], products.of(block.shape[2])
-                norm = maps.norm.values
-                _on_channels(_back_through_maps, part, block, norm, factors, of_products.numpy(), totals[number])
-                tiles = before.tiles(number, scratch)
-                of_kernels.baddbmm_(of_products, tiles.transpose(1, 2))
-                if not (before.norm or ctx.needs_input_grad[0]):
-                    continue
-                torch.bmm(kernels.transpose(1, 2), of_products, out=tiles)
-                if len(part) != inputs:
-                    gradient[number] = part = np.empty_like(before.blocks[number])
-                if before.norm:
-                    arrays = part, tiles.numpy(), before.blocks[number], before.norm.values, sums[number]
-                    _on_channels(_back_through_tiles_of_elu, *arrays)
-                else:
-                    _on_channels(_back_through_tiles, part, tiles.numpy())
-            of_kernels = of_kernels.unflatten(0, (_TILE_SIDE, _TILE_SIDE))
-            of_weight = winograd.on_both_axes(_OF_KERNEL.T, of_kernels).permute(2, 3, 0, 1)
+            sums = np.empty((len(gradient), 2, kernels.shape[2]), np.float32)
+            totals = np.empty((len(gradient), kernels.shape[1]), np.float32)
+            of_kernels = torch.empty(len(gradient), *kernels.shape)
+            # Nobody asks for the gradient of latents.
+            of_before = [np.empty_like(b) if before.norm or ctx.needs_input_grad[0] else None for b in before.blocks]
+            step = partial(_back_through_convolution, maps, factors, before, kernels)
+            calls = zip(range(len(gradient)), gradient, of_kernels, totals, of_before, sums, strict=True)
+            fused.for_each(step, list(calls))
+            of_weight = winograd.on_both_axes(
+                _OF_KERNEL.T, of_kernels.sum(dim=0).unflatten(0, (_TILE_SIDE, _TILE_SIDE))
+            ).permute(2, 3, 0, 1)
             of_parameters[:0] = [of_weight, torch.from_numpy(totals.sum(axis=0)), *of_norm]
-            maps = before
+            maps, gradient = before, of_before
         of_inputs = fused.from_blocks(gradient, _SIDE) if ctx.needs_input_grad[0] else None
         return of_inputs, None, *of_parameters
 
 
-class _Scratch:
-    """Tiles of a block, or their products: in the same memory for every block, so that it stays in the cache."""
-
-    def __init__(self, channels: int) -> None:
-        self.channels = channels
-        self.memory = torch.empty(_TILE * channels * BLOCK)
-
-    def of(self, images: int) -> Tensor:
-        return self.memory[: _TILE * self.channels * images].view(_TILE, self.channels, images)
+def _convolve(maps: _Maps, kernels: Tensor, bias: Array, number: int, result: Array, moments: Array) -> None:
+    """A block from maps to the next maps: a layer's convolution, products of matrices included, on one thread."""
+    images = result.shape[2]
+    tiles, products = _scratch("tiles", kernels.shape[2], images), _scratch("products", kernels.shape[1], images)
+    maps.make_tiles(number, tiles.numpy())
+    torch.bmm(kernels, tiles, out=products)
+    _make_maps(result, products.numpy(), bias, moments)
 
 
-def _on_channels(step: Callable[..., None], *arrays: Array) -> None:
-    """The first array is maps, or their gradient."""
-    channels = len(arrays[0])
-    parts = min(torch.get_num_threads(), channels)
-    bounds = pairwise(channels * part // parts for part in range(parts + 1))
-    fused.for_each(step, [(*arrays, *part) for part in bounds])
+def _back_through_convolution(
+    maps: _Maps, factors: Array, before: _Maps, kernels: Tensor,
+    number: int, gradient: Array, of_kernels: Tensor, total: Array, of_before: Array | None, sums: Array,
+) -> None:  # fmt: skip
+    """The same, back: from the gradient of maps to that of the maps before, and of the kernels."""
+    images = gradient.shape[2]
+    tiles, products = _scratch("tiles", kernels.shape[2], images), _scratch("products", kernels.shape[1], images)
+    assert maps.norm is not None
+    _back_through_maps(gradient, maps.blocks[number], maps.norm.values, factors, products.numpy(), total)
+    before.make_tiles(number, tiles.numpy())
+    torch.bmm(products, tiles.transpose(1, 2), out=of_kernels)
+    if of_before is not None:
+        torch.bmm(kernels.transpose(1, 2), products, out=tiles)
+        before.back_through_tiles(number, tiles.numpy(), of_before, sums)
+
+
+_memory = threading.local()
+
+
+def _scratch(name: str, channels: int, images: int) -> Tensor:
+    """(64, channels, images) of a block: in the same memory for every block of a thread, so that it stays in its cache."""
+    size = _TILE * channels * BLOCK
+    memory = getattr(_memory, name, None)
+    if memory is None or len(memory) < size:
+        setattr(_memory, name, memory := torch.empty(size))
+    return memory[: _TILE * channels * images].view(_TILE, channels, images)

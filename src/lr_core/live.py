@@ -203,7 +203,7 @@ class TaskSequence:
         accuracy = {}
         for mode in EVALUATIONS:
             shuffle = config.generator(self.seed, "mixed", "test")  # the same after every epoch, as in the protocol
-            with self.compute.autocast():
+            with self.compute.sharing(), self.compute.autocast():
                 tests = [each.test for each in newest_first]
                 predicted = metrics.predict(network, tests, mode, self.settings.batch_size, shuffle)
             self._predicted[mode] = predicted[::-1]

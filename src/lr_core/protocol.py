@@ -71,7 +71,7 @@ def split(dataset: Dataset, classes: Sequence[int], settings: Settings, seed: in
 def encode(compressor: nn.Module, images: Tensor, compute: Compute, batch_size: int = 1000) -> Tensor:
     """(n, 1, 28, 28) uint8 images -> (n, 1, 6, 6) latents through the frozen compressor (running statistics)."""
     compressor.eval()
-    with compute.autocast():
+    with compute.sharing(), compute.autocast():
         latents = torch.cat([compressor(batch) for batch in images.split(batch_size)])
     return latents if compute.precision == "fp64" else latents.float()
 
@@ -181,7 +181,7 @@ class Run:
         def predict(inputs: list[Tensor], mode: str, part: str) -> list[Tensor]:
             # The same shuffling after every epoch: a curve then moves because the network does.
             shuffle = config.generator(self.seed, "mixed", part)
-            with self.compute.autocast():
+            with self.compute.sharing(), self.compute.autocast():
                 return metrics.predict(network, inputs, mode, self.settings.batch_size, shuffle)
 
         monitor = Monitor(predict, new, old, self.settings.latent_sample, seen)

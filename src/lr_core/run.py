@@ -28,7 +28,7 @@ def run(
     ----------
     runs : folder of all runs; with it the record is written to `run_id.record(runs)`
     cache : folder for what is trained so far and for the progress of the run; whoever keeps the record clears it
-    threads : of PyTorch; None leaves them as they are
+    threads : that share the work of a step; None for as many as PyTorch has. Results do not depend on it
     report : called after every epoch
 
     Raises

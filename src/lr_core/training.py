@@ -67,6 +67,11 @@ class Training(Iterator[Epoch]):
         if self.finished:
             raise StopIteration
         number = self.latest.number + 1 if self.latest else 1
+        with self.compute.sharing():
+            self.latest = self._epoch(number)
+        return self.latest
+
+    def _epoch(self, number: int) -> Epoch:
         self.network.train()
         # Summed on the device: reading each batch's value would make the device wait for every update.
         correct = torch.zeros((), dtype=torch.int64, device=self.inputs.device)
@@ -78,8 +83,7 @@ class Training(Iterator[Epoch]):
             loss += batch_loss
             if self.memory is not None:
                 self._update(*self.memory.draw(self.settings.batch_size, self.generator))
-        self.latest = Epoch(number, correct.item() / len(self.inputs), loss.item() / len(self.inputs))
-        return self.latest
+        return Epoch(number, correct.item() / len(self.inputs), loss.item() / len(self.inputs))
 
     @property
     def reached_target(self) -> bool:
