@@ -15,11 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from textbook import classifier, compressor
@@ -27,10 +28,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES
 
-from lr_core import compute, datasets, grid, records
+from lr_core import compute, config, datasets, grid, records
 from lr_core.cluster import Cluster
 from lr_core.errors import LatentReplayError
 from lr_core.kernels import Kernels
+from lr_core.monitor import Monitor, is_looked_at
+from lr_core.protocol import Run
 from lr_core.records import RunId
 
 HERE = Path(__file__).resolve().parent
@@ -40,6 +43,7 @@ CORES = 2  # what readers have; more are left idle
 GRID_RUNS = 6  # of the grid that is run by each executor
 
 SECOND, FIRST, CASE = "second task with replay", "first task", "whole case"
+BESIDE = ", one core busy"
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,14 @@ class Program:
     processes: int = 1
     threads: int = CORES
     python: Path = Path(sys.executable)
+    beside: bool = False  # whether another process keeps one core busy in each round
 
     @property
     def label(self) -> str:
         """Name and shape."""
         several = f"{self.processes} processes of " if self.processes > 1 else ""
-        return f"{self.name}, {several}{self.threads} thread{'s' if self.threads > 1 else ''}"
+        words = f"{self.name}, {several}{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return words + (BESIDE if self.beside else "")
 
 
 @dataclass
@@ -90,6 +96,9 @@ def programs() -> dict[str, list[Program]]:
             found[experiment] += [
                 Program("lr_core", ours, (phase,)),
                 Program("lr_core", ours, (phase,), threads=1),
+                Program("lr_core", ours, (phase,), threads=2 * CORES),
+                Program("lr_core", ours, (phase,), beside=True),
+                Program("lr_core", ours, (phase,), threads=1, beside=True),
             ]
         found[experiment].append(Program("lr_core", ours, (phase,), processes=CORES, threads=1))
     found["matrix product"] = [Program("peak", ours, ("peak",), threads=1)]
@@ -121,6 +130,18 @@ def started(program: Program) -> Iterator[list[subprocess.Popen[str]]]:
         yield processes
 
 
+@contextmanager
+def _busy() -> Iterator[None]:
+    """Inside, another process keeps one core busy."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.5)  # until it runs
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def _answer(process: subprocess.Popen[str], program: Program) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -131,11 +152,12 @@ def _answer(process: subprocess.Popen[str], program: Program) -> str:
 
 def round_of(processes: list[subprocess.Popen[str]], program: Program, result: Measured) -> None:
     """All processes at once; the slowest of them decides."""
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    answers = [json.loads(_answer(process, program)) for process in processes]
+    with _busy() if program.beside else nullcontext():
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        answers = [json.loads(_answer(process, program)) for process in processes]
     seconds = max(answer["seconds"] for answer in answers)
     result.rates.append(sum(answer["images"] for answer in answers) / seconds)
     result.seconds.append(seconds)
@@ -152,6 +174,65 @@ def in_turn(experiment: str, rivals: list[Program], rounds: int) -> list[Measure
             for rival, running, result in zip(rivals, processes, results, strict=True):
                 round_of(running, rival, result)
     return results
+
+
+def evaluation() -> list[dict[str, float]]:
+    """Seconds of an epoch, of a look at the test images and of the final accuracies: of each arm, on all images of a case."""
+    looks: list[list[float]] = []
+    finals: list[float] = []
+
+    def timed(name: str) -> object:
+        original = getattr(Monitor, name)
+
+        def method(monitor: Monitor, *epoch: int) -> object:
+            began = time.perf_counter()
+            result = original(monitor, *epoch)
+            taken = time.perf_counter() - began
+            if not epoch:
+                finals.append(taken)
+            elif epoch == (0,):
+                looks.append([taken])
+            else:
+                looks[-1].append(taken)
+            return result
+
+        return patch.object(Monitor, name, method)
+
+    settings = replace(config.Settings(), max_epochs=2)
+    dataset, here = datasets.load(DATASET), compute.resolve("auto", 1)
+    Run(
+        dataset, config.case(1), 0, replace(settings, images_per_class=300), compute=here
+    ).result()  # compiles the steps
+    print("evaluation: two epochs of a case", file=sys.stderr, flush=True)
+    with timed("look"), timed("accuracies"):  # type: ignore[attr-defined]
+        result = Run(dataset, config.case(1), 0, settings, compute=here).result()
+    return [
+        {
+            "epoch": (arm["seconds"] - sum(of_arm) - final) / settings.max_epochs,
+            "look": statistics.mean(of_arm),
+            "final": final,
+        }
+        for arm, of_arm, final in zip(result["arms"], looks, finals, strict=True)
+    ]
+
+
+def evaluation_shares(measured: list[dict[str, float]], epochs: dict[str, list[int]]) -> dict[str, float]:
+    """Share of evaluation in the time of a case, by case, from the epochs of each of its arms."""
+    found = {}
+    for case, of_arms in epochs.items():
+        looks = [sum(is_looked_at(epoch) or epoch == last for epoch in range(last + 1)) for last in of_arms]
+        evaluating = sum(n * arm["look"] + arm["final"] for n, arm in zip(looks, measured, strict=True))
+        training = sum(n * arm["epoch"] for n, arm in zip(of_arms, measured, strict=True))
+        found[case] = evaluating / (evaluating + training)
+    return found
+
+
+def epochs_of_cases() -> dict[str, list[int]]:
+    """Epochs of the arms of each case in the paper's records with the smallest seed."""
+    return {
+        f"{record['run']['dataset']} case {record['run']['case']}": [arm["epochs"] for arm in record["arms"]]
+        for record in sorted(records.read_all(grid.RUNS, "paper"), key=lambda record: -record["run"]["seed"])
+    }
 
 
 def operations_an_image() -> float:
@@ -195,7 +276,11 @@ def executors(rounds: int = 3) -> dict[str, list[float]]:
 
 
 def goals(
-    measured: list[Measured], overhead: list[float], taken: dict[str, list[float]], case_seconds: float | None
+    measured: list[Measured],
+    overhead: list[float],
+    taken: dict[str, list[float]],
+    case_seconds: float | None,
+    evaluating: dict[str, float],
 ) -> list[dict[str, object]]:
     """Each goal, what it asks for, what was measured, and whether that is enough."""
     rate = {(m.experiment, m.program): m.rate for m in measured}
@@ -226,6 +311,15 @@ def goals(
     goal("time linear in images: largest deviation from the mean", 0.1,
          max(abs(p / statistics.mean(per) - 1) for p in per), "share", at_most=True)  # fmt: skip
     goal(f"{CORES} workers, against one", 1.8, rate[SECOND, workers] / rate[SECOND, alone])
+    for experiment in (SECOND, FIRST):
+        one, two, four = (f"lr_core, {n} thread{'s' if n > 1 else ''}" for n in (1, CORES, 2 * CORES))
+        goal(f"{experiment}: {CORES} threads, against one", 1.7, rate[experiment, two] / rate[experiment, one])
+        goal(f"{experiment}: {2 * CORES} threads on {CORES} cores, against {CORES}", 1,
+             rate[experiment, four] / rate[experiment, two])  # fmt: skip
+        goal(f"{experiment}: {CORES} threads, against one, while one core is busy", 1,
+             rate[experiment, two + BESIDE] / rate[experiment, one + BESIDE])  # fmt: skip
+    mean = statistics.mean(evaluating.values()) if evaluating else None
+    goal("evaluation, of a case of the paper, mean", 0.08, mean, "share", at_most=True)
     memory = max(m.peak_bytes for m in measured if m.program.startswith("lr_core"))
     goal("peak memory of a worker", 1.5e9, memory, "bytes", at_most=True)
     share = statistics.median(overhead) / case_seconds if case_seconds else None
@@ -292,12 +386,13 @@ def main() -> int:
         datasets.load(DATASET)
         began = time.perf_counter()
         measured = [m for title, rivals in programs().items() for m in in_turn(title, rivals, asked.rounds)]
-        overhead, taken = grid_overhead(), executors()
+        overhead, taken, arms = grid_overhead(), executors(), evaluation()
     except LatentReplayError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     cases = case_seconds()
-    reached = goals(measured, overhead, taken, min(cases.values(), default=None))
+    shares = evaluation_shares(arms, epochs_of_cases())
+    reached = goals(measured, overhead, taken, min(cases.values(), default=None), shares)
     print(table(measured, reached))
     first_task = nn.Sequential(compressor(), classifier())
     result = {
@@ -316,6 +411,7 @@ def main() -> int:
         "grid_overhead_seconds": overhead,
         "executor_seconds": taken,
         "case_seconds": cases,
+        "evaluation": {"arms": arms, "shares": shares},
         "goals": reached,
     }  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -75,6 +75,10 @@ def everything(bench):
         found += [
             measured(bench, experiment, "lr_core, 2 processes of 1 thread", ours),
             measured(bench, experiment, "lr_core, 1 thread", ours / 2),
+            measured(bench, experiment, "lr_core, 2 threads", 0.9 * ours),
+            measured(bench, experiment, "lr_core, 4 threads", 0.8 * ours),
+            measured(bench, experiment, "lr_core, 2 threads, one core busy", 0.6 * ours),
+            measured(bench, experiment, "lr_core, 1 thread, one core busy", 0.5 * ours),
             measured(bench, experiment, "textbook, 2 threads", textbook),
         ]
     found += [measured(bench, "images", f"{n:,} images, 1 thread", 1, s) for n, s in ((1000, 1.0), (2000, 2.4))]
@@ -84,7 +88,9 @@ def everything(bench):
 def test_goals(bench, everything):
     facts = [
         (g["measured"], g["met"])
-        for g in bench["goals"](everything, [2.0, 4.0, 3.0], {"pool": [10.0], "dask": [13.0]}, 60.0)
+        for g in bench["goals"](
+            everything, [2.0, 4.0, 3.0], {"pool": [10.0], "dask": [13.0]}, 60.0, {"a": 0.06, "b": 0.08}
+        )
     ]
     expected = [
         (3.0, True),  # second task, 300 : 100
@@ -94,6 +100,8 @@ def test_goals(bench, everything):
         (2 * 150 / 1000, False),  # two updates for each new image
         (0.2 / 2.2, True),  # 1.0 and 1.2 ms an image
         (2.0, True),
+        *2 * [(1.8, True), (8 / 9, False), (1.2, True)],  # threads
+        (0.07, True),
         (1e9, True),
         (3.0 / 60, False),
         (1.0 / 60, True),  # a second a run
@@ -102,8 +110,16 @@ def test_goals(bench, everything):
     assert [value for value, _ in facts] == [value and pytest.approx(value) for value, _ in expected]
 
 
+def test_share_of_evaluation(bench):
+    arms = [{"epoch": 10.0, "look": 1.0, "final": 2.0}, {"epoch": 20.0, "look": 2.0, "final": 3.0}]
+    shares = bench["evaluation_shares"](arms, {"short": [1, 2], "long": [17, 100]})
+    # Epochs 0 and 1, and 0 to 2; epochs 0 to 10, 15 and 17, and 0 to 10 with 18 more up to 100.
+    assert shares["short"] == pytest.approx((2 * 1 + 2 + 3 * 2 + 3) / (2 * 1 + 2 + 3 * 2 + 3 + 10 + 40))
+    assert shares["long"] == pytest.approx((13 + 2 + 29 * 2 + 3) / (13 + 2 + 29 * 2 + 3 + 170 + 2000))
+
+
 def test_every_goal_has_its_line_and_its_verdict(bench, everything):
-    goals = bench["goals"](everything, [2.0], {"pool": [1.0], "dask": [1.0]}, None)
+    goals = bench["goals"](everything, [2.0], {"pool": [1.0], "dask": [1.0]}, None, {})
     lines = bench["table"](everything, goals).splitlines()
     for goal, verdict in zip(goals, ["met", "not measured", "missed", "met"], strict=False):
         (line,) = [line for line in lines if goal["goal"] in line]
