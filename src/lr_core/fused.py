@@ -169,15 +169,17 @@ def array(values: Tensor) -> Array:
     return values.detach().contiguous().numpy()
 
 
-def to_blocks(values: Tensor, images: int) -> list[Array]:
-    """(n, c, h, w) -> blocks of maps, (c, h * w, images) each but the last one; always copies."""
-    parts = (part.flatten(2).permute(1, 2, 0) for part in values.detach().split(images))
-    return [part.clone(memory_format=torch.contiguous_format).numpy() for part in parts]
+def to_block(values: Tensor, block: Array | None = None) -> Array:
+    """(images, c, h, w) -> a block of maps, (c, h * w, images), float32: the one given, or a new one."""
+    if block is None:
+        block = np.empty((values.shape[1], values.shape[2] * values.shape[3], len(values)), np.float32)
+    torch.from_numpy(block).copy_(values.detach().flatten(2).permute(1, 2, 0))
+    return block
 
 
-def from_blocks(blocks: Sequence[Array], height: int) -> Tensor:
-    """(n, c, height, width) from blocks of maps."""
-    return torch.cat([torch.from_numpy(block).permute(2, 0, 1) for block in blocks]).unflatten(2, (height, -1))
+def from_block(block: Array, values: Tensor) -> None:
+    """Write a block of maps to its (images, c, h, w), contiguous."""
+    values.flatten(2).copy_(torch.from_numpy(block).permute(2, 0, 1))
 
 
 def for_each(step: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:

@@ -7,7 +7,7 @@ maps again. Products of matrices are PyTorch's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -162,7 +162,7 @@ class _Layers(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, norms: Sequence[nn.Module], *parameters: Tensor) -> Tensor:
-        maps = _Maps(fused.to_blocks(inputs, BLOCK))
+        maps = _Maps([fused.to_block(part) for part in inputs.split(BLOCK)])
         count = len(maps.blocks)
         ctx.layers = []
         for module, weight, bias in zip(norms, parameters[::4], parameters[1::4], strict=True):
@@ -174,20 +174,18 @@ class _Layers(torch.autograd.Function):
             ctx.layers.append((maps, kernels))
             maps = _Maps(blocks, norm := BatchNorm.of(module, blocks, moments))
         ctx.last = maps
-        active = [np.empty_like(block) for block in maps.blocks]
-        fused.for_each(_make_elu, [(*both, norm.values) for both in zip(active, maps.blocks, strict=True)])
-        return fused.from_blocks(active, _SIDE)
+        results = torch.empty(len(inputs), len(norm.deviation), _SIDE, _SIDE)
+        fused.for_each(partial(_activate, norm), list(zip(maps.blocks, results.split(BLOCK), strict=True)))
+        return results
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_results: Tensor) -> tuple[Tensor | None, ...]:
         maps = ctx.last
-        gradient: list[Any] = fused.to_blocks(of_results, BLOCK)
-        sums = np.empty((len(gradient), 2, len(gradient[0])), np.float32)
-        fused.for_each(
-            _back_through_elu,
-            [(*each, maps.norm.values, of_block) for *each, of_block in zip(gradient, maps.blocks, sums, strict=True)],
-        )
+        gradient: list[Any] = [np.empty_like(block) for block in maps.blocks]
+        sums = np.empty((len(gradient), 2, of_results.shape[1]), np.float32)
+        calls: Iterable = zip(of_results.split(BLOCK), maps.blocks, gradient, sums, strict=True)
+        fused.for_each(partial(_back_through_activation, maps.norm), list(calls))
         of_parameters: list[Tensor] = []
         for before, kernels in reversed(ctx.layers):
             factors, *of_norm = maps.norm.back(sums)
@@ -204,8 +202,23 @@ class _Layers(torch.autograd.Function):
             ).permute(2, 3, 0, 1)
             of_parameters[:0] = [of_weight, torch.from_numpy(totals.sum(axis=0)), *of_norm]
             maps, gradient = before, of_before
-        of_inputs = fused.from_blocks(gradient, _SIDE) if ctx.needs_input_grad[0] else None
+        of_inputs = None
+        if ctx.needs_input_grad[0]:
+            of_inputs = torch.empty(len(of_results), maps.blocks[0].shape[0], _SIDE, _SIDE)
+            for block, part in zip(gradient, of_inputs.split(BLOCK), strict=True):
+                fused.from_block(block, part)
         return of_inputs, None, *of_parameters
+
+
+def _activate(norm: BatchNorm, block: Array, result: Tensor) -> None:
+    active = np.empty_like(block)
+    _make_elu(active, block, norm.values)
+    fused.from_block(active, result)
+
+
+def _back_through_activation(norm: BatchNorm, of_result: Tensor, block: Array, gradient: Array, sums: Array) -> None:
+    fused.to_block(of_result, gradient)
+    _back_through_elu(gradient, block, norm.values, sums)
 
 
 def _convolve(maps: _Maps, kernels: Tensor, bias: Array, number: int, result: Array, moments: Array) -> None:

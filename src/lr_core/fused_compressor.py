@@ -177,7 +177,8 @@ class _Compress(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, first_norm: nn.Module, second_norm: nn.Module, *parameters: Tensor) -> Tensor:
         first_weight, first_bias, _, _, second_weight, second_bias, _, _ = parameters
-        pixels = fused.to_blocks(images, BLOCK)
+        pixels = [_empty(1, _IMAGE**2, len(part)) for part in images.split(BLOCK)]
+        _on_blocks(fused.to_block, list(images.split(BLOCK)), pixels)
         sizes = [block.shape[2] for block in pixels]
         kernels, moments = fused.array(first_weight.flatten(1)), _empty(len(sizes), 2, len(first_weight))
         maps = [_empty(len(kernels), _FIRST**2, size) for size in sizes]
@@ -187,10 +188,10 @@ class _Compress(torch.autograd.Function):
         maps = [_empty(1, _SECOND**2, size) for size in sizes]
         _on_blocks(_convolve_elu, first[0], first[1].values, kernels, fused.array(second_bias), maps, list(moments))
         second = maps, BatchNorm.of(second_norm, maps, moments)
-        latents = [_empty(1, _LATENT**2, size) for size in sizes]
-        _on_blocks(_pool_elu, second[0], second[1].values, latents)
+        latents = torch.empty(len(images), 1, _LATENT, _LATENT)
+        _on_blocks(_pool, second[0], second[1].values, list(latents.split(BLOCK)))
         ctx.pixels, ctx.first, ctx.second, ctx.kernels = pixels, first, second, kernels
-        return fused.from_blocks(latents, _LATENT)
+        return latents
 
     @staticmethod
     @once_differentiable
@@ -199,7 +200,7 @@ class _Compress(torch.autograd.Function):
         blocks, channels = len(ctx.pixels), len(ctx.kernels)
         of_second = [np.empty_like(block) for block in second_maps]
         sums = _empty(blocks, 2, 1)
-        of_blocks = fused.to_blocks(of_latents, BLOCK)
+        of_blocks = [fused.to_block(part) for part in of_latents.split(BLOCK)]
         _on_blocks(_back_through_pool_elu, of_blocks, second_maps, second_norm.values, of_second, list(sums))
         factors, *of_second_norm = second_norm.back(sums)
         of_first = [np.empty_like(block) for block in first_maps]
@@ -225,7 +226,13 @@ def _summed(parts: Array, *shape: int) -> Tensor:
     return torch.from_numpy(parts.sum(axis=0, dtype=np.float64)).float().view(shape)
 
 
-def _on_blocks(step: Callable[..., None], *arguments: list[Array] | Array) -> None:
+def _pool(maps: Array, norm: Array, latents: Tensor) -> None:
+    pooled = _empty(1, _LATENT**2, maps.shape[2])
+    _pool_elu(maps, norm, pooled)
+    fused.from_block(pooled, latents)
+
+
+def _on_blocks(step: Callable[..., object], *arguments: list[Any] | Array) -> None:
     """A list has one array for each block, an array is the same for all."""
     blocks = len(next(part for part in arguments if isinstance(part, list)))
     fused.for_each(step, [[part[i] if isinstance(part, list) else part for part in arguments] for i in range(blocks)])
