@@ -1,7 +1,8 @@
 """The record of a run: what it is a record of (`RunId`, `key`), its schema, writing, reading, and its tables.
 
 A record is one JSON file, `<runs>/<profile>/<dataset>-case<k>-seed<s>.json`. It is the only proof that a run was
-finished; the notebook beside it is for reading.
+finished; the notebook beside it is for reading. Its numbers are the same on any number of threads (`compute.sharing`); on
+another processor they agree up to rounding.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ def seconds(record: dict) -> float:
 
 
 def without_timings(record: dict) -> dict:
-    """What two runs of the same seed, machine and thread count have in common, bit for bit."""
+    """What two runs of the same seed on the same machine have in common, bit for bit, but for the `threads` of provenance."""
 
     def untimed(values: dict) -> dict:
         return {name: value for name, value in values.items() if name not in ("seconds", "started", "sha256")}
