@@ -1,5 +1,7 @@
 """Every figure of the notebooks and the report: functions that take data and return a matplotlib `Figure`.
 
+They round what they draw, and `svg` what it writes, so that a figure is the same on every processor (`rounding`).
+
 One colour per meaning throughout (`TASK_COLOURS`, `CLASS_COLOURS`), from the palette of Okabe and Ito (2008), which
 readers with any colour vision can tell apart; line styles repeat the distinction without colour.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import importlib.util
 import io
 import re
@@ -31,6 +34,7 @@ from torch import Tensor
 from lr_core.config import CLASSES
 from lr_core.datasets import Dataset
 from lr_core.memory import pixel_share
+from lr_core.rounding import rounded
 
 if TYPE_CHECKING:
     from lr_core.live import Forgotten, Look
@@ -109,19 +113,47 @@ def svg(figure: Figure) -> str:
 def _compact(document: str) -> str:
     """Less than half the size, and looks the same: the paper carries all its figures in one file.
 
-    Coordinates in hundredths of a point, a style once for all marks in a row that share it, one font throughout, and
-    images (which are grey and opaque) as such.
+    Numbers in hundredths, of a point or another unit, a style once for all marks in a row that share it, one font
+    throughout, and images (which are grey and opaque) as such. Ids are numbered: matplotlib makes them of numbers that
+    are not rounded.
     """
     document = re.sub(r"<!.*?>|<metadata>.*?</metadata>", "", document, flags=re.DOTALL)
     document = re.sub(r"\s*\n\s*", "\n", document)
-    document = re.sub(r' (?:[dxy]|points)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), document)
+    document = re.sub(r"<\w[^>]*>", _round_numbers, document)
     document = re.sub(r"; font-family: [^;\"]*", "", document).replace("<svg", f'<svg font-family="{_FONTS}"', 1)
     document = re.sub(
         r'<use [^>]* style="([^"]*)"/>\n(?:<use [^>]* style="\1"/>\n)+',
         lambda marks: f'<g style="{marks[1]}">\n' + re.sub(' style="[^"]*"', "", marks[0]) + "</g>\n",
         document,
     )
-    return re.sub(r"(?<=data:image/png;base64,)[^\"]+", _as_grey, document)
+    document = re.sub(r"(?<=data:image/png;base64,)[^\"]+", _as_grey, document)
+    return _number_ids(document)
+
+
+def _round_numbers(tag: re.Match[str]) -> str:
+    """A tag with its numbers in hundredths; those that others are multiplied by keep more."""
+
+    def shorter(number: str, decimals: int) -> str:
+        # What lies in the middle between two hundredths, as round numbers do, is read a little more or less: it is
+        # moved up, so that the processor does not decide.
+        short = f"{float(number) + 0.0123 * 10**-decimals:.{decimals}f}".rstrip("0").rstrip(".")
+        return "0" if short == "-0" else short
+
+    def piece(found: re.Match[str]) -> str:
+        decimals = 5 if found["factors"] else 2
+        return re.sub(r"-?\d+\.\d+", lambda number: shorter(number[0], decimals), found[0])
+
+    return re.sub(r"(?P<factors>scale\([^)]*\)|matrix\((?:[-.\d]+ ){4})|-?\d+\.\d+", piece, tag[0])
+
+
+def _number_ids(document: str) -> str:
+    """Ids in the order in which they appear, with a mark of the drawing: a page may hold several drawings."""
+    # Clip paths, marks, images and patterns: they end in ten digits of a digest. They may be used before they are defined.
+    names = dict.fromkeys(re.findall(r'(?:\bid="|#)(\w*[0-9a-f]{10})\b', document))
+    numbers = {name: str(number) for number, name in enumerate(names, start=1)}
+    pattern = re.compile(rf"\b({'|'.join(names) or '(?!)'})\b")
+    mark = hashlib.sha256(pattern.sub(lambda name: numbers[name[0]], document).encode()).hexdigest()[:6]
+    return pattern.sub(lambda name: f"d{mark}-{numbers[name[0]]}", document)
 
 
 def _as_grey(found: re.Match[str]) -> str:
@@ -176,12 +208,11 @@ def pca_points(dataset: Dataset, per_class: int = 100) -> tuple[pd.DataFrame, tu
 
     Returns a table (class, name, image, x, y), `per_class` rows a class, and the two components' shares of the variance.
     """
-    # In double precision, so that the rounded coordinates are the same on every processor.
     pixels = dataset.images.flatten(1).numpy().astype(np.float64) / 255
     labels = dataset.labels.numpy()
     pca = PCA(n_components=2, svd_solver="covariance_eigh").fit(pixels)
     chosen = np.concatenate([np.flatnonzero(labels == number)[:per_class] for number in range(CLASSES)])
-    x, y = pca.transform(pixels[chosen]).T.round(4)
+    x, y = rounded(pca.transform(pixels[chosen])).T
     names = [dataset.class_names[number] for number in labels[chosen]]
     points = pd.DataFrame({"class": labels[chosen], "name": names, "image": chosen, "x": x, "y": y})
     first, second = map(float, pca.explained_variance_ratio_)
@@ -194,7 +225,7 @@ def pca_images(points: pd.DataFrame, shares: tuple[float, float]) -> Figure:
     figure = _figure(WIDTH * 0.8, WIDTH * 0.62)
     axes = figure.subplots()
     for (number, name), of_class in points.groupby(["class", "name"], sort=False):
-        axes.plot(of_class.x, of_class.y, label=name, **_mark(number))
+        axes.plot(rounded(of_class.x), rounded(of_class.y), label=name, **_mark(number))
     axes.set(
         xlabel=f"first component ({shares[0]:.1%} of the variance)",
         ylabel=f"second component ({shares[1]:.1%} of the variance)",
@@ -256,7 +287,7 @@ def forgetting_grid(records: Sequence[Mapping], evaluation: str = "mixed") -> Fi
 def draw_curves(axis: Axes, arm: Mapping, evaluation: str) -> None:
     """One arm's two curves; epoch 0 is the state before the second task."""
     for task, style in (("old", "-"), ("new", (0, (3, 1.5)))):
-        curve = arm["curve"][task][evaluation]
+        curve = rounded(arm["curve"][task][evaluation])
         axis.plot(
             arm["curve"]["epochs"], curve, color=TASK_COLOURS["first" if task == "old" else "second"], linestyle=style
         )
@@ -323,7 +354,7 @@ def _marks(shape: str, size: float, colour: str, hollow: bool = False) -> dict[s
 def _draw_latents(axes: Iterable[Axes], record: Mapping, class_names: Sequence[str]) -> None:
     for axis, task in zip(axes, ("first", "second"), strict=True):
         points = record["latents"]["tasks"][task]
-        positions, labels = np.array(points["xy"])[:LATENT_POINTS], np.array(points["label"])[:LATENT_POINTS]
+        positions, labels = rounded(points["xy"])[:LATENT_POINTS], np.array(points["label"])[:LATENT_POINTS]
         for number in record["tasks"][task]["classes"]:
             axis.plot(*positions[labels == number].T, label=class_names[number], **_mark(number))
 
@@ -349,11 +380,11 @@ def budget(
         arms = [arm for arm in record["arms"] if arm["arm"] == "replay"]
         shares = [arm["memory_share"] for arm in arms]
         for evaluation in evaluations:
-            values = [arm["accuracy"][evaluation]["original_test"] for arm in arms]
+            values = rounded([arm["accuracy"][evaluation]["original_test"] for arm in arms])
             axis.plot(shares, values, color=TASK_COLOURS["first"], linestyle=EVALUATION_STYLES[evaluation])
             axis.scatter(shares, values, s=14, color=ARM_COLOURS[: len(shares)], zorder=3)
         theirs = [published.get((record["run"]["case"], share)) for share in shares]
-        axis.plot(shares, [np.nan if v is None else v for v in theirs], marker="x", markersize=5, linestyle="",
+        axis.plot(shares, rounded([np.nan if v is None else v for v in theirs]), marker="x", markersize=5, linestyle="",
                   color=TASK_COLOURS["second"])  # fmt: skip
         axis.set_xscale("log")
         axis.set_xticks(
@@ -396,11 +427,13 @@ def agreement(differences: pd.DataFrame, near: float = 0.02) -> Figure:
         axis.axvspan(-near, near, color="#e8e8e8", linewidth=0)
         axis.axvline(0, color="black", linewidth=0.6)
         for row, (arm, measure) in enumerate(kinds):
-            values = differences.query("arm == @arm and measure == @measure and evaluation == @mode").difference
+            values = rounded(
+                differences.query("arm == @arm and measure == @measure and evaluation == @mode").difference
+            )
             # Side by side rather than on top of each other, in an order that is no message: that of the runs.
             heights = row + (np.arange(len(values)) % 5 - 2) * 0.13
             colour = TASK_COLOURS["first" if measure == "original_test" or arm == "first-task" else "second"]
-            inside = values.abs() <= near
+            inside = np.abs(values) <= near
             axis.plot(values[inside], heights[inside], **_marks("o", 2.4, colour))
             axis.plot(values[~inside], heights[~inside], **_marks("o", 2.4, colour, hollow=True))
             if len(values):
@@ -431,6 +464,7 @@ def pictures(rows: Sequence[tuple[str, Sequence[tuple[np.ndarray, str]]]], colum
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for (name, images), line in zip(rows, axes, strict=True):
         shown = np.array([values for values, _ in images[:columns]])
+        shown = shown if shown.dtype == np.uint8 else rounded(shown)
         low, high = (0, 255) if shown.dtype == np.uint8 or not len(shown) else (shown.min(), shown.max())
         for axis in line:
             _bare(axis)
@@ -456,10 +490,12 @@ def rates(measured: Sequence[Mapping], experiments: Sequence[str]) -> Figure:
     axes = figure.subplots(len(experiments), 1, squeeze=False, height_ratios=[len(group) for group in shown])[:, 0]
     for axis, experiment, group in zip(axes, experiments, shown, strict=True):
         colours = [TASK_COLOURS["first" if m["program"].startswith("lr_core") else "second"] for m in group]
-        medians = [float(np.median(m["rates"])) for m in group]
+        medians = rounded([np.median(m["rates"]) for m in group])
         axis.barh(range(len(group)), medians, color=colours, alpha=0.55, height=0.7)
         for place, m in enumerate(group):
-            axis.plot(m["rates"], [place] * len(m["rates"]), "|", color="black", markersize=5, markeredgewidth=0.7)
+            axis.plot(
+                rounded(m["rates"]), [place] * len(m["rates"]), "|", color="black", markersize=5, markeredgewidth=0.7
+            )
         axis.set_yticks(range(len(group)), [m["program"] for m in group])
         axis.invert_yaxis()
         axis.grid(visible=False, axis="y")
@@ -517,7 +553,7 @@ def _draw_tasks(axis: Axes, looks: Sequence[Look], evaluation: str) -> int:
         seen = [
             (x, look.accuracy[evaluation][task]) for x, look in zip(places, looks, strict=True) if look.task >= task
         ]
-        axis.plot(*zip(*seen, strict=True), **_task_line(task), marker="." if len(seen) == 1 else "", markersize=4)
+        axis.plot(*rounded(seen).T, **_task_line(task), marker="." if len(seen) == 1 else "", markersize=4)
     return tasks
 
 
@@ -565,6 +601,7 @@ def confusion_matrix(
 def _draw_cells(figure: Figure, values: np.ndarray, names: Sequence[str], top: float) -> Axes:
     """A square of cells shaded by their value from 0 to `top`, with the value written in each; NaN stays empty."""
     axes = figure.subplots()
+    values = rounded(values)
     # As a mesh, not as an image: `svg` takes all images to be grey.
     axes.pcolormesh(np.arange(len(values)), np.arange(len(values)), values, cmap="Blues", vmin=0, vmax=top)
     for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
@@ -604,7 +641,7 @@ def latent_planes(
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for task, (axis, (points, labels)) in enumerate(zip(axes.flat, planes, strict=False), start=1):
         for number in dict.fromkeys(sorted(labels.tolist())):
-            chosen = points[labels == number]
+            chosen = rounded(points[labels == number])
             axis.plot(*chosen.T, label=class_names[number], **_mark(number))
         axis.set_title(f"task {task}")
         axis.legend(loc="best", fontsize=6.5, handletextpad=0.2, markerscale=1.4)

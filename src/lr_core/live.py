@@ -29,6 +29,7 @@ from lr_core.errors import UsageError
 from lr_core.memory import LatentMemory
 from lr_core.monitor import Inputs
 from lr_core.protocol import FIRST_TASK, NO_REPLAY, REPLAY
+from lr_core.rounding import rounded
 from lr_core.training import Training
 
 QUICK = Settings(images_per_class=200, batch_size=50, learning_rate=0.01, max_epochs=6)
@@ -316,7 +317,7 @@ class TaskSequence:
         """Test latents of each task, begun or not, in the plane of the first task's two main components.
 
         For each task (n, 2) coordinates and (n,) labels, of at most `sample` images; and the shares of the first
-        task's variance along the two. The basis is that of the first task's training latents.
+        task's variance along the two. The basis is that of the first task's training latents. All are rounded.
         """
 
         def rows(positions: Tensor) -> np.ndarray:
@@ -324,8 +325,8 @@ class TaskSequence:
 
         basis = PCA(n_components=2, svd_solver="full").fit(rows(self.tasks[0].train))
         tests = [task.test[:sample] for task in self.tasks]
-        points = [(basis.transform(rows(test)), self.dataset.labels[test].numpy()) for test in tests]
-        first, second = basis.explained_variance_ratio_
+        points = [(rounded(basis.transform(rows(test))), self.dataset.labels[test].numpy()) for test in tests]
+        first, second = rounded(basis.explained_variance_ratio_)
         return points, (float(first), float(second))
 
 

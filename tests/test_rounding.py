@@ -1,0 +1,139 @@
+"""What every processor agrees on: numbers that differ in their last bits give the same drawing, byte for byte."""
+
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+from test_figures import DIFFERENCES
+
+from lr_core import figures
+from lr_core.live import Look, TaskSequence
+from lr_core.rounding import rounded
+
+HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
+GENERATOR = np.random.default_rng(0)
+POINTS, LATENTS = GENERATOR.normal(size=(40, 2)), torch.from_numpy(GENERATOR.normal(size=(5, 1, 6, 6)))
+MATRIX = [(0.95,), (0.85, 0.92)]
+LOOKS = [
+    Look(0, 0, None, {"mixed": (0.1,)}),
+    Look(0, 1, 0.5, {"mixed": (2 / 3,)}),
+    Look(1, 0, None, {"mixed": (2 / 3, 0.0)}),
+]
+RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
+
+
+def other_processor(value):
+    """The same data but for the last bits of its floating point numbers, however these are nested."""
+    if isinstance(value, float):
+        return value + 1e-9 * float(GENERATOR.uniform(-1, 1))
+    if isinstance(value, np.ndarray | torch.Tensor):
+        real = value.dtype in (np.float64, torch.float64)
+        return value + 1e-9 * (2 * torch.rand(value.shape, dtype=torch.float64) - 1).numpy() if real else value
+    if isinstance(value, pd.DataFrame):
+        return value.map(other_processor)
+    if isinstance(value, dict):
+        return {name: item if name == "memory_share" else other_processor(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(other_processor, value))
+    if isinstance(value, Look):
+        return Look(value.task, value.epoch, value.train_accuracy, other_processor(value.accuracy))
+    return value
+
+
+DRAWINGS = {
+    "pca_images": lambda record, digits: (figures.pca_images, *figures.pca_points(digits)),
+    "forgetting_curves": lambda record, digits: (figures.forgetting_curves, record),
+    "forgetting_grid": lambda record, digits: (figures.forgetting_grid, [record, record]),
+    "latents": lambda record, digits: (figures.latents, record, digits.class_names),
+    "latents_grid": lambda record, digits: (figures.latents_grid, [record, record], digits.class_names),
+    "budget": lambda record, digits: (figures.budget, [record], ("running", "mixed"), {(1, 0.05): 0.9}),
+    "agreement": lambda record, digits: (figures.agreement, DIFFERENCES),
+    "pictures": lambda record, digits: (figures.pictures, [("", [(LATENTS[0, 0].numpy(), "0")])]),
+    "rates": lambda record, digits: (figures.rates, RATES, ["first"]),
+    "task_curves": lambda record, digits: (figures.task_curves, {"replay": LOOKS}),
+    "accuracy_matrix": lambda record, digits: (figures.accuracy_matrix, MATRIX),
+    "image_latents": lambda record, digits: (figures.image_latents, digits, torch.arange(5), LATENTS),
+    "latent_planes": lambda record, digits: (
+        figures.latent_planes, [(POINTS, np.arange(40) % 5)] * 2, (0.5, 0.25), digits.class_names,
+    ),
+}  # fmt: skip
+WITHOUT_REALS = {"samples", "glyph_rows", "confusion_matrix", "forgotten"}  # bytes and counts: the same anyway
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_last_bits_leave_no_trace_in_a_figure(name, record, digits):
+    draw, *data = DRAWINGS[name](record, digits)
+    assert figures.svg(draw(*data)) == figures.svg(draw(*other_processor(copy.deepcopy(data))))
+
+
+def test_every_figure_is_looked_at():
+    public = {
+        name
+        for name, function in vars(figures).items()
+        if getattr(function, "__annotations__", {}).get("return") == "Figure" and not name.startswith("_")
+    }
+    assert public == set(DRAWINGS) | WITHOUT_REALS
+
+
+def test_last_bits_leave_no_trace_in_a_plane(digits, tiny, double, monkeypatch):
+    sequence = TaskSequence(digits, HALVES, settings=tiny, compute=double)
+    planes, shares = sequence.plane(sample=20)
+    encode = sequence.encode
+    monkeypatch.setattr(sequence, "encode", lambda positions: other_processor(encode(positions)))
+    again, same_shares = sequence.plane(sample=20)
+    assert [points.tolist() for points, _ in planes] == [points.tolist() for points, _ in again]
+    assert shares == same_shares
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.12344999, "0.1234"), (0.12345001, "0.1235"), (-1e-9, "0.0"), (-0.5, "-0.5"), (float("nan"), "nan")],
+)
+def test_rounded(value, expected):
+    assert str(float(rounded(value))) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # As from two processors: cut, these would differ.
+        ('<rect x="12.999999" width="209.852092"/>', '<rect x="13" width="209.85"/>'),
+        ('<rect x="13.000001" width="209.852093"/>', '<rect x="13" width="209.85"/>'),
+        # In the middle between two hundredths.
+        ('<rect y="0.124999" height="-0.125001"/>', '<rect y="0.13" height="-0.12"/>'),
+        ('<rect y="0.125001" height="-0.124999"/>', '<rect y="0.13" height="-0.12"/>'),
+        ('<rect x="-0.000001"/>', '<rect x="0"/>'),
+        ('<path d="M 1.234567 2&#10;L -3.999999 0.1"/>', '<path d="M 1.23 2&#10;L -4 0.1"/>'),
+        ('<text transform="rotate(-90 9.07899 131.579688)">', '<text transform="rotate(-90 9.08 131.58)">'),
+        ('<g transform="translate(6.900216 19.6) scale(0.075 -0.075)">', '<g transform="translate(6.9 19.6) scale(0.075 -0.075)">'),
+        ('<image transform="matrix(0.735111 0 0 0.735111 38.460456 3.00024)"/>', '<image transform="matrix(0.73511 0 0 0.73511 38.46 3)"/>'),
+        ('<a style="stroke-dasharray: 3.899999,1.95"/>', '<a style="stroke-dasharray: 3.9,1.95"/>'),
+        # Not a coordinate: what is written, and the version of XML.
+        ("<text>0.918273</text>", "<text>0.918273</text>"),
+        ('<?xml version="1.0"?>', '<?xml version="1.0"?>'),
+    ],
+)  # fmt: skip
+def test_coordinates_are_rounded_and_words_are_not(before, after):
+    assert figures._compact(before) == after
+
+
+def test_ids_are_numbered_and_two_drawings_share_none(record):
+    first, second = (figures.svg(figures.forgetting_curves(record, mode)) for mode in ("mixed", "running"))
+    defined = re.findall(r'id="(d[^"]*)"', first)
+    assert {name.split("-")[1] for name in defined} == {str(n) for n in range(1, len(defined) + 1)}
+    assert set(re.findall(r"#(d\w*-\d+)", first)) <= set(defined)
+    assert not re.search(r'id="\w*[0-9a-f]{10}"', first)
+    assert not set(defined) & set(re.findall(r'id="(d[^"]*)"', second))
+
+
+def test_ids_do_not_follow_from_unrounded_numbers():
+    drawings = []
+    for right in (1, 1 + 1e-9):
+        figure = Figure(figsize=(2, 2))
+        figure.add_axes((0, 0, right, 1)).plot([0, 1], [0, 1], "o")
+        drawings.append(figures.svg(figure))
+    assert drawings[0] == drawings[1]
