@@ -11,7 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from lr_core.errors import LatentReplayError
+from lr_core.errors import LatentReplayError, UsageError
+
+
+def expanded(folder: Path | str) -> Path:
+    """A folder as a user names it, `~` being the user's own."""
+    try:
+        return Path(folder).expanduser()
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"{folder}: is no folder that can be found ({error})") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
