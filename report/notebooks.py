@@ -26,7 +26,7 @@ import click
 
 from lr_core import config, datasets
 from lr_core.errors import LatentReplayError
-from lr_core.files import write_atomically
+from lr_core.files import expanded, write_atomically
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -100,6 +100,7 @@ def duration(seconds: float) -> str:
 def main(output_dir: Path, runs: Path) -> None:
     """Write the pages of all runs to OUTPUT_DIR/notebooks."""
     try:
+        output_dir, runs = expanded(output_dir), expanded(runs)
         write(find(runs), output_dir / "notebooks")
         archive(output_dir / "source.zip")
     except LatentReplayError as error:

@@ -72,6 +72,15 @@ def make(notebooks, runs, tmp_path, monkeypatch):
     return make
 
 
+@pytest.mark.parametrize("place", [{"LR_RUNS": "~/runs"}, {}])
+def test_a_tilde_is_the_user_s_own_folder(notebooks, runs, tmp_path, monkeypatch, place):
+    for name, value in {"HOME": str(tmp_path), **place}.items():
+        monkeypatch.setenv(name, value)
+    arguments = [] if place else ["--runs", "~/runs"]
+    result = CliRunner().invoke(notebooks.main, ["--output-dir", "~/out", *arguments])
+    assert (result.exit_code, len(list((tmp_path / "out" / "notebooks").glob("*/*.html")))) == (0, 3)
+
+
 def pages(tmp_path):
     return sorted(str(path.relative_to(tmp_path / "out/notebooks")) for path in (tmp_path / "out").rglob("*.html"))
 

@@ -502,6 +502,26 @@ def test_the_grid_needs_ten_classes(data_root):
     assert not data_root.exists()
 
 
+def test_a_tilde_is_the_user_s_own_folder_everywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LR_DATA_PATH", "~/data")
+    monkeypatch.setenv("LR_RUNS", "~/runs")
+    write_folder(tmp_path / "home" / "letters", "abcdefghij")
+    try:
+        data = own.from_folder("letters", "~/letters")
+        assert own.add(data, origin="made here", licence="none", root="~/data") == tmp_path / "home/data/letters"
+        assert len(datasets.load("letters").images) == 20
+        (tmp_path / "home" / "runs").mkdir()
+        for place in ([], ["--runs", "~/runs"]):
+            result = CliRunner().invoke(cli, ["results", "r.csv", "smoke", *place])
+            assert (result.exit_code, result.output) == (0, "r.csv: 0 runs\n")
+    finally:
+        monkeypatch.undo()
+        datasets.reread()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "r.csv"]
+
+
 def test_the_grid_plans_it_as_a_built_in_set(data_root, tmp_path):
     own.add(own.from_arrays("noise", IMAGES, LABELS), origin="made here", licence="none", root=data_root)
     command = ["status", "--profile", "smoke", "--dataset", "noise", "--case", "1", "--runs", str(tmp_path)]

@@ -3,7 +3,9 @@ where there is none."""
 
 import importlib
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from urllib.request import urlopen
@@ -163,6 +165,14 @@ def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
     arm = next(arm for arm in runs.added[0]["arms"] if arm["memory_share"] == 0.25)
     assert f"{arm['accuracy']['running']['original_test']:.4f}" in tables.results("mine", "replay").data
     assert "mine, case 1" in tables.provenance().data
+
+
+def test_lr_runs_may_begin_with_a_tilde(tmp_path):
+    environment = os.environ | {"HOME": str(tmp_path), "LR_RUNS": "~/runs", "PYTHONPATH": str(REPORT)}
+    command = [sys.executable, "-c", "import paper; print(paper.RUNS)"]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == str(
+        tmp_path / "runs"
+    )
 
 
 def test_values_come_from_the_right_arm(paper, record, monkeypatch):

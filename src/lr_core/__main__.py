@@ -11,17 +11,26 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lr_core import config
 from lr_core.errors import LatentReplayError, UsageError
+from lr_core.files import expanded
 
 if TYPE_CHECKING:
     from lr_core.kernels import Executor
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+class _Folder(click.Path):
+    """A folder; `~` is the user's own also where no shell has expanded it, as in a variable of a container."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(expanded(value), param, ctx)
+
+
+_FOLDER = _Folder(file_okay=False, path_type=Path)
 _RUNS = click.option(
     "--runs", type=_FOLDER, envvar="LR_RUNS", help="Folder of all runs.  [default: LR_RUNS, else report/runs]"
 )
