@@ -1,11 +1,18 @@
 """Figures: the same bytes every time, in a font that has the characters, and nothing left behind in matplotlib."""
 
+import warnings
+from dataclasses import replace
+from html import unescape
+
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib import font_manager
 
-from lr_core import datasets, figures
+from lr_core import datasets, figures, thumbnails
+from lr_core.live import Forgotten, Look
 
 DIFFERENCES = pd.DataFrame(
     [
@@ -49,6 +56,112 @@ def test_the_font_has_every_hiragana():
     glyphs = datasets.describe("kmnist").glyphs
     assert len(glyphs) == 10
     assert all(font.get_char_index(ord(glyph)) for glyph in glyphs)
+
+
+# -- a set of one's own: any number of classes and images, any names
+
+
+@pytest.fixture
+def own_set(digits):
+    """A set of these classes with this many images of each."""
+
+    def make(names, counts):
+        chosen = [np.flatnonzero(digits.labels == number)[:count] for number, count in enumerate(counts)]
+        place = torch.from_numpy(np.concatenate(chosen))
+        return replace(digits, images=digits.images[place], labels=digits.labels[place], class_names=tuple(names))
+
+    return make
+
+
+@pytest.mark.parametrize("counts", [(40, 12, 1), (5, 5), (20, 12, 19, *[20] * 7)])
+def test_samples_have_a_row_for_each_class_and_short_rows_are_filled(own_set, counts):
+    data = own_set("abcdefghij"[: len(counts)], counts)
+    shown = np.array([min(count, figures.SAMPLES) for count in counts])
+    (axes,) = figures.samples(data).axes
+    image = axes.images[0].get_array()
+    assert image.shape == (28 * len(counts), 28 * figures.SAMPLES)
+    inked = (image.reshape(len(counts), 28, figures.SAMPLES, 28) < 255).any(axis=(1, 3))
+    assert inked.tolist() == [[place < count for place in range(figures.SAMPLES)] for count in shown]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(data.class_names)
+    assert [text.get_text() for text in figures.glyph_rows(data).axes[0].texts] == list(data.class_names)
+    assert figures.first_images(data).groupby("class").size().tolist() == shown.tolist()
+    points, _ = figures.pca_points(data)
+    assert points.groupby("class").size().tolist() == list(counts)
+
+
+def test_sheets_are_drawn_of_small_classes(own_set, tmp_path, tiny):
+    assert thumbnails.draw(own_set("abcdefghij", [12] * 10), tmp_path, replace(tiny, images_per_class=None))
+
+
+SIGNS = ("$$", "a $ b $ c", "_background_", "<b>x</b>", "*s*", "@home", "\\frac{1}", "%s {}", "&amp;", "^{2}")
+SCRIPTS = ("العربية", "שלום", "あい漢字", "Ελληνικά", "Кириллица", "Tiếng Việt", "é", "ß", "№ 5", "→")
+
+
+ONE_OF_EACH = torch.arange(0, 20, 2)  # positions in a set of two images of each of ten classes
+PLANE = [(np.zeros((10, 2)), np.arange(10))]
+NAMED = {
+    "samples": lambda data, record: figures.samples(data),
+    "glyph_rows": lambda data, record: figures.glyph_rows(data),
+    "pca_images": lambda data, record: figures.pca_images(POINTS.assign(name=data.class_names), (0.5, 0.2)),
+    "latents": lambda data, record: figures.latents(record, data.class_names),
+    "latents_grid": lambda data, record: figures.latents_grid([record], data.class_names),
+    "latent_planes": lambda data, record: figures.latent_planes(PLANE, (0.5, 0.2), data.class_names),
+    "confusion_matrix": lambda data, record: figures.confusion_matrix(
+        np.eye(10, dtype=int), [range(5), range(5, 10)], data.class_names
+    ),
+    "forgotten": lambda data, record: figures.forgotten(
+        data, Forgotten(ONE_OF_EACH, data.labels[ONE_OF_EACH], data.labels[ONE_OF_EACH].flip(0), 10)
+    ),
+    "image_latents": lambda data, record: figures.image_latents(data, ONE_OF_EACH, torch.zeros(10, 1, 6, 6)),
+    "task_curves": lambda data, record: figures.task_curves(
+        {name: [Look(0, 0, None, {"mixed": (0.5,)})] for name in data.class_names}
+    ),
+}
+POINTS = pd.DataFrame({"class": range(10), "x": 0.0, "y": 0.0})
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_are_drawn_as_they_are(own_set, record, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        document = unescape(figures.svg(NAMED[name](own_set(SIGNS, [2] * 10), record)))
+    assert [sign for sign in SIGNS if sign not in document] == []
+
+
+@pytest.mark.parametrize("name", ["samples", "glyph_rows", "latents_grid", "forgotten"])
+def test_scripts_that_a_font_at_hand_has_are_outlined(own_set, record, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        document = figures.svg(NAMED[name](own_set(SCRIPTS, [2] * 10), record))
+    assert "<text" not in document  # a reader's machine needs no font for them
+    assert "LastResort" not in document
+
+
+@pytest.mark.parametrize("name", ["samples", "glyph_rows", "latents_grid", "forgotten"])
+def test_names_that_no_font_can_draw_are_told_of_once_and_in_one_line(own_set, record, monkeypatch, name):
+    fonts = [font for font in font_manager.fontManager.ttflist if "mpl-data" in font.fname]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)  # those of every machine
+    monkeypatch.setattr(figures, "_warned", set())
+    figures._family_with.cache_clear()
+    figure = NAMED[name](own_set(["ಅಆ", "हिन्दी", *SIGNS[2:]], [2] * 10), record)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        document = figures.svg(figure)
+        figures.svg(figure)
+    figures._family_with.cache_clear()
+    (line,) = [str(warning.message) for warning in warned]
+    assert line.startswith("no font here can draw ")
+    assert set(line.removeprefix("no font here can draw ").split(":")[0].split(", ")) == {"ಅಆ", "हिन्दी"}
+    assert "हिन्दी" in document  # as text, which the reader's machine may have a font for
+
+
+@pytest.mark.parametrize("name", ["x" * 17, "x" * 60, "American Staffordshire terrier"])
+def test_the_middle_of_a_long_name_is_left_out(own_set, name):
+    (axes,) = figures.samples(own_set([name, "b"], [2, 2])).axes
+    shown = axes.get_yticklabels()[0].get_text()
+    assert (shown == name) == (len(name) <= 17)
+    assert len(shown) <= 17
+    assert (shown[:8], shown[-4:]) == (name[:8], name[-4:])
 
 
 def test_a_curve_shows_the_values_of_the_record(record):

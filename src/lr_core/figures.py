@@ -14,6 +14,8 @@ import hashlib
 import importlib.util
 import io
 import re
+import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -31,8 +33,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from lr_core.config import CLASSES
-from lr_core.datasets import Dataset
+from lr_core.datasets import SIDE, Dataset
 from lr_core.memory import pixel_share
 from lr_core.rounding import rounded
 
@@ -80,6 +81,7 @@ _STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 7.5,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # names and titles are drawn as they are, dollar signs too
     "svg.hashsalt": "latent-replay",  # element ids would be random otherwise, and the file different every time
 }
 
@@ -101,13 +103,76 @@ def _figure(width: float, height: float) -> Figure:
 
 @_styled
 def svg(figure: Figure) -> str:
-    """The figure as an SVG document that is the same, byte for byte, whenever and wherever it is drawn."""
+    """The figure as an SVG document that is the same, byte for byte, whenever and wherever it is drawn.
+
+    Warns, once of the same words, where no font at hand has what is written.
+    """
+    texts = figure.findobj(Text)
+    missing = dict.fromkeys(word for text in texts for word in _add_fonts(text))
+    _warn_of_missing(missing)
+    # Text stays text, but for scripts that a reader's machine may lack a font for. Where this one does, the reader's may
+    # have it.
+    outlined = not missing and any(_is_rare(character) for text in texts for character in text.get_text())
     buffer = io.StringIO()
-    # Text stays text, but for scripts that a reader's machine may lack a font for.
-    outlined = any(character > "\u2fff" for text in figure.findobj(Text) for character in text.get_text())
-    with mpl.rc_context({"svg.fonttype": "path" if outlined else "none"}):
+    with mpl.rc_context({"svg.fonttype": "path" if outlined else "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # said above, in one line
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _compact(buffer.getvalue())
+
+
+def _is_rare(character: str) -> bool:
+    """Whether it is of none of the scripts that every machine has: Latin, Greek, Cyrillic; and signs."""
+    return character > "\u2fff" or (character > "\u052f" and unicodedata.category(character)[0] in "LM")
+
+
+def _add_fonts(text: Text) -> list[str]:
+    """Let a text fall back on fonts for what its own lacks; the words with characters that no font at hand has."""
+    own, words = font_manager.findfont(text.get_fontproperties()), text.get_text().split()
+    drawn = {character for word in words for character in word if unicodedata.category(character) != "Cf"}
+    found = {character: _family_with(character) for character in sorted(drawn) if not _has(own, character)}
+    families = [family for family in dict.fromkeys(found.values()) if family]
+    if families:
+        text.get_fontproperties().set_file(None)  # a file would be the only font
+        text.set_fontfamily([*text.get_fontfamily(), *families])
+    missing = {character for character, family in found.items() if family is None}
+    return [word for word in words if missing.intersection(word)]
+
+
+@functools.cache
+def _family_with(character: str) -> str | None:
+    """A font at hand that has the character; that of the project's packages first."""
+    japanese = str(japanese_font().get_file())
+    if _has(japanese, character):
+        font_manager.fontManager.addfont(japanese)
+        return font_manager.get_font(japanese).family_name
+    upright = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.weight == 400]
+    for font in sorted(upright, key=lambda font: (font.name, font.fname)):
+        if "LastResort" not in font.name.replace(" ", "") and _has(font.fname, character):  # that one has boxes alone
+            return font.name
+    return None
+
+
+@functools.cache
+def _has(font: str, character: str) -> bool:
+    try:
+        return font_manager.get_font(font).get_char_index(ord(character)) != 0
+    except (OSError, RuntimeError):  # a font that was removed, or is none
+        return False
+
+
+_warned: set[str] = set()  # words that are known to lack a font: a notebook draws the same names again and again
+
+
+def _warn_of_missing(words: Iterable[str]) -> None:
+    new = [word for word in words if word not in _warned]
+    if new:
+        _warned.update(new)
+        more = f" and {len(new) - 5} more" if len(new) > 5 else ""
+        warnings.warn(
+            f"no font here can draw {', '.join(new[:5])}{more}: figures may lack them in the PDF. Install a font that can, "
+            "such as one of the Noto fonts, or use other names",
+            stacklevel=4,
+        )
 
 
 def _compact(document: str) -> str:
@@ -169,7 +234,7 @@ def first_images(dataset: Dataset, columns: int = SAMPLES) -> pd.DataFrame:
     """The images that `samples` and `glyph_rows` show, as a table (class, name, place in the row, image)."""
     rows = [
         (number, dataset.class_names[number], place, image)
-        for number in range(CLASSES)
+        for number in range(len(dataset.class_names))
         for place, image in enumerate((dataset.labels == number).nonzero().flatten()[:columns].tolist())
     ]
     return pd.DataFrame(rows, columns=["class", "name", "place", "image"])
@@ -178,10 +243,11 @@ def first_images(dataset: Dataset, columns: int = SAMPLES) -> pd.DataFrame:
 @_styled
 def samples(dataset: Dataset, columns: int = SAMPLES) -> Figure:
     """The first images of each class: one row a class, named at its left (Figures 1 and 3)."""
-    figure = _figure(WIDTH, WIDTH * CLASSES / columns * 0.86)
+    classes = len(dataset.class_names)
+    figure = _figure(WIDTH, WIDTH * classes / columns * 0.86)
     axes = figure.subplots()
     axes.imshow(255 - _tiles(dataset, columns), cmap="gray", vmin=0, vmax=255, interpolation="none")
-    axes.set_yticks(28 * np.arange(CLASSES) + 13.5, dataset.class_names)
+    axes.set_yticks(SIDE * np.arange(classes) + 13.5, map(_short, dataset.class_names))
     _bare(axes)
     return figure
 
@@ -189,12 +255,14 @@ def samples(dataset: Dataset, columns: int = SAMPLES) -> Figure:
 @_styled
 def glyph_rows(dataset: Dataset, columns: int = SAMPLES) -> Figure:
     """One row a class, led by the character that its images are a form of (Figure 4: modern hiragana)."""
-    figure = _figure(WIDTH, WIDTH * CLASSES / (columns + 1) * 0.96)
+    classes = len(dataset.class_names)
+    figure = _figure(WIDTH, WIDTH * classes / (columns + 1) * 0.96)
     left, right = figure.subplots(1, 2, width_ratios=(1, columns))
-    font = japanese_font()
-    for row, glyph in enumerate(dataset.glyphs or dataset.class_names):
-        left.text(0.5, row + 0.5, glyph, ha="center", va="center", fontproperties=font, fontsize=15)
-    left.set(xlim=(0, 1), ylim=(CLASSES, 0))
+    font, glyphs = japanese_font(), [*map(_short, dataset.glyphs or dataset.class_names)]
+    size = 15 * min(1, 11 / max(map(len, glyphs)))
+    for row, glyph in enumerate(glyphs):
+        left.text(0.5, row + 0.5, glyph, ha="center", va="center", fontproperties=font, fontsize=size)
+    left.set(xlim=(0, 1), ylim=(classes, 0))
     right.imshow(255 - _tiles(dataset, columns), cmap="gray", vmin=0, vmax=255, interpolation="none", aspect="auto")
     right.set_yticks([])
     left.set_yticks([])
@@ -211,7 +279,9 @@ def pca_points(dataset: Dataset, per_class: int = 100) -> tuple[pd.DataFrame, tu
     pixels = dataset.images.flatten(1).numpy().astype(np.float64) / 255
     labels = dataset.labels.numpy()
     pca = PCA(n_components=2, svd_solver="covariance_eigh").fit(pixels)
-    chosen = np.concatenate([np.flatnonzero(labels == number)[:per_class] for number in range(CLASSES)])
+    chosen = np.concatenate(
+        [np.flatnonzero(labels == number)[:per_class] for number in range(len(dataset.class_names))]
+    )
     x, y = rounded(pca.transform(pixels[chosen])).T
     names = [dataset.class_names[number] for number in labels[chosen]]
     points = pd.DataFrame({"class": labels[chosen], "name": names, "image": chosen, "x": x, "y": y})
@@ -224,13 +294,14 @@ def pca_images(points: pd.DataFrame, shares: tuple[float, float]) -> Figure:
     """The images of `pca_points`, a mark for each class (Figure 2)."""
     figure = _figure(WIDTH * 0.8, WIDTH * 0.62)
     axes = figure.subplots()
+    marks = {}
     for (number, name), of_class in points.groupby(["class", "name"], sort=False):
-        axes.plot(rounded(of_class.x), rounded(of_class.y), label=name, **_mark(number))
+        (marks[name],) = axes.plot(rounded(of_class.x), rounded(of_class.y), **_mark(number))
     axes.set(
         xlabel=f"first component ({shares[0]:.1%} of the variance)",
         ylabel=f"second component ({shares[1]:.1%} of the variance)",
     )
-    _legend(figure, axes)
+    _legend(figure, marks, loc="outside right center", fontsize=7.5, markerscale=1.6)
     return figure
 
 
@@ -244,9 +315,12 @@ def japanese_font() -> font_manager.FontProperties:
 
 
 def _tiles(dataset: Dataset, columns: int) -> np.ndarray:
-    """(10 * 28, columns * 28) uint8: the first `columns` images of each class, side by side."""
-    rows = [dataset.images[dataset.labels == number][:columns].numpy() for number in range(CLASSES)]
-    return np.vstack([np.hstack(list(row)) for row in rows])
+    """(classes * 28, columns * 28) uint8: the first `columns` images of each class side by side, then background."""
+    tiles = np.zeros((len(dataset.class_names), columns, SIDE, SIDE), np.uint8)
+    for number, row in enumerate(tiles):
+        images = dataset.images[dataset.labels == number][:columns].numpy()
+        row[: len(images)] = images
+    return tiles.swapaxes(1, 2).reshape(-1, columns * SIDE)
 
 
 # -- one run ----------------------------------------------------------------------------------------------------------
@@ -311,11 +385,11 @@ def latents(record: Mapping, class_names: Sequence[str]) -> Figure:
     """
     figure = _figure(WIDTH, WIDTH * 0.5)
     axes = figure.subplots(1, 2, sharex=True, sharey=True, squeeze=False)[0]
-    _draw_latents(axes, record, class_names)
+    drawn = _draw_latents(axes, record, class_names)
     shares = record["latents"]["explained_variance_ratio"]
-    for axis, title in zip(axes, ("first task", "second task"), strict=True):
+    for axis, marks, title in zip(axes, drawn, ("first task", "second task"), strict=True):
         axis.set(title=title, xlabel=f"first component ({shares[0]:.0%} of the variance)")
-        axis.legend(loc="best", fontsize=7, handletextpad=0.2, markerscale=1.6)
+        _legend(axis, marks, loc="best", fontsize=7, handletextpad=0.2, markerscale=1.6)
     axes[0].set_ylabel(f"second component ({shares[1]:.0%})")
     return figure
 
@@ -332,9 +406,10 @@ def latents_grid(records: Sequence[Mapping], class_names: Sequence[str]) -> Figu
             axis.tick_params(labelsize=6)
     axes[0, 0].set_ylabel("first task")
     axes[1, 0].set_ylabel("second task")
-    marks = [Line2D([], [], label=class_names[n], **_mark(n, size=4)) for n in range(CLASSES)]
-    figure.legend(handles=marks, loc="outside lower center", ncols=5 if len(max(class_names, key=len)) > 3 else 10,
-                  fontsize=7.5, frameon=False, handletextpad=0.1)  # fmt: skip
+    marks = {name: Line2D([], [], **_mark(number, size=4)) for number, name in enumerate(class_names)}
+    longest = max(map(len, map(_short, class_names)))
+    columns = 10 if longest <= 3 else max(1, min(5, 100 // (longest + 5)))  # a row has room for 100 characters
+    _legend(figure, marks, loc="outside lower center", ncols=columns, fontsize=7.5, handletextpad=0.1)
     return figure
 
 
@@ -351,12 +426,16 @@ def _marks(shape: str, size: float, colour: str, hollow: bool = False) -> dict[s
             "markerfacecolor": face}  # fmt: skip
 
 
-def _draw_latents(axes: Iterable[Axes], record: Mapping, class_names: Sequence[str]) -> None:
+def _draw_latents(axes: Iterable[Axes], record: Mapping, class_names: Sequence[str]) -> list[dict[str, Line2D]]:
+    """Draw a task on each of two axes; for each, the marks by class name."""
+    drawn: list[dict[str, Line2D]] = []
     for axis, task in zip(axes, ("first", "second"), strict=True):
         points = record["latents"]["tasks"][task]
         positions, labels = rounded(points["xy"])[:LATENT_POINTS], np.array(points["label"])[:LATENT_POINTS]
+        drawn.append({})
         for number in record["tasks"][task]["classes"]:
-            axis.plot(*positions[labels == number].T, label=class_names[number], **_mark(number))
+            (drawn[-1][class_names[number]],) = axis.plot(*positions[labels == number].T, **_mark(number))
+    return drawn
 
 
 # -- many runs --------------------------------------------------------------------------------------------------------
@@ -588,9 +667,8 @@ def confusion_matrix(
     order = [number for task in tasks for number in task]
     values = np.array(counts, dtype=float)[np.ix_(order, order)]
     figure = _figure(WIDTH * 0.62, WIDTH * 0.56)
-    axes = _draw_cells(
-        figure, np.where(values, values, np.nan), [class_names[number] for number in order], values.max()
-    )
+    names = [_short(class_names[number]) for number in order]
+    axes = _draw_cells(figure, np.where(values, values, np.nan), names, values.max())
     axes.set(xlabel="taken for", ylabel="true class")
     for end in np.cumsum([len(task) for task in tasks])[:-1] - 0.5:
         axes.axhline(end, color="black", linewidth=0.8)
@@ -617,14 +695,14 @@ def _draw_cells(figure: Figure, values: np.ndarray, names: Sequence[str], top: f
 
 def forgotten(dataset: Dataset, lost: Forgotten) -> Figure:
     """The first images that were forgotten, with their class and what they are taken for now."""
-    names = dataset.class_names
+    names = [_short(name, below=True) for name in dataset.class_names]
     fates = [f"{names[was]}\n→ {names[now]}" for was, now in zip(lost.labels, lost.predicted, strict=True)]
     return pictures([("", list(zip(dataset.images[lost.positions].numpy(), fates, strict=True)))], columns=10)
 
 
 def image_latents(dataset: Dataset, positions: Tensor, latents: Tensor) -> Figure:
     """The first of the images at (n,) positions above their latents, (n, c, height, width), of which channel 0."""
-    names = [dataset.class_names[number] for number in dataset.labels[positions]]
+    names = [_short(dataset.class_names[number], below=True) for number in dataset.labels[positions]]
     images = [(image, "") for image in dataset.images[positions].numpy()]
     below = list(zip(latents[:, 0].cpu().double().numpy(), names, strict=True))
     return pictures([("image", images), ("latent", below)], columns=10)
@@ -640,11 +718,11 @@ def latent_planes(
     figure = _figure(WIDTH, rows * WIDTH / columns * (0.95 if columns > 2 else 0.8))
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for task, (axis, (points, labels)) in enumerate(zip(axes.flat, planes, strict=False), start=1):
+        marks = {}
         for number in dict.fromkeys(sorted(labels.tolist())):
-            chosen = rounded(points[labels == number])
-            axis.plot(*chosen.T, label=class_names[number], **_mark(number))
+            (marks[class_names[number]],) = axis.plot(*rounded(points[labels == number]).T, **_mark(number))
         axis.set_title(f"task {task}")
-        axis.legend(loc="best", fontsize=6.5, handletextpad=0.2, markerscale=1.4)
+        _legend(axis, marks, loc="best", fontsize=6.5, handletextpad=0.2, markerscale=1.4)
     for axis in axes.flat[len(planes) :]:
         axis.set_visible(False)
     figure.supxlabel(f"first component ({shares[0]:.0%} of the first task's variance)", fontsize=8)
@@ -667,6 +745,14 @@ def _bare(axes: Axes) -> None:
         spine.set_visible(False)
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", fontsize=7.5, frameon=False, markerscale=1.6)
+def _legend(owner: Figure | Axes, marks: Mapping[str, Line2D], **options: Any) -> None:
+    """A legend with every name in it: those that begin with an underscore, matplotlib would leave out."""
+    legend = owner.legend(list(marks.values()), list(map(str, range(len(marks)))), frameon=False, **options)
+    for text, name in zip(legend.get_texts(), marks, strict=True):
+        text.set_text(_short(name))
+
+
+def _short(name: str, *, below: bool = False) -> str:
+    """A class name for which a figure has room, beside an axis or `below` an image: the middle of a long one left out."""
+    begin, end = (7, 4) if below else (11, 5)
+    return name if len(name) <= begin + 1 + end else f"{name[:begin].rstrip()}…{name[-end:].lstrip()}"
