@@ -6,6 +6,7 @@ their files are on the search path.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import math
 import os
@@ -35,7 +36,7 @@ from sets import (
     write,
 )
 
-from lr_core import datasets
+from lr_core import datasets, fetching
 from lr_core.errors import LatentReplayError, UsageError
 
 tiny = sets.tiny
@@ -254,6 +255,83 @@ def test_images_and_labels_of_different_number_are_refused(
     write(tiny.first, files)
     with pytest.raises(LatentReplayError, match=r"images of shape \(7, 28, 28\), train-labels-idx1-ubyte 8 labels"):
         datasets.load("mnist")
+
+
+NAMES = tuple("abcdefghijkl")
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "labels", "words"),
+    [
+        (NAMES[:5], (10, 28, 28), np.arange(10) % 5, "5 class_names in the table mnist; a set needs 10"),
+        (NAMES[:11], (11, 28, 28), np.arange(11), "11 class_names in the table mnist; a set needs 10"),
+        ((), (10, 28, 28), np.arange(10), "0 class_names in the table mnist; a set needs 10"),
+        (NAMES[:9] + ("a",), (10, 28, 28), np.arange(10), "two class_names in the table mnist are 'a'"),
+        (NAMES[:10], (11, 28, 28), np.arange(11), "holds label 10; with 10 classes the labels are 0 to 9"),
+        (NAMES[:10], (10, 28, 28), np.arange(10) % 5, r"class 5 \(f\) has no images; a set needs images of all 10"),
+        (NAMES[:10], (10, 28, 28), np.arange(10).clip(0, 8), r"class 9 \(j\) has no images"),
+        (NAMES[:10], (10, 32, 32), np.arange(10), r"holds images of 32 x 32; they must be 28 x 28. .own.from_arrays"),
+        (NAMES[:10], (10, 28, 14), np.arange(10), "holds images of 28 x 14; they must be 28 x 28"),
+        (NAMES[:10], (12, 28, 28), np.arange(12) % 10, "its files hold 12 images, the table mnist says 10"),
+    ],
+)
+def test_a_table_of_another_kind_of_set_is_one_line(
+    tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, names: tuple, images: tuple, labels: np.ndarray, words: str
+) -> None:
+    values = np.random.default_rng(0).integers(0, 256, images)
+    parts = {(TRAIN_IMAGES, TRAIN_LABELS): slice(7), (TEST_IMAGES, TEST_LABELS): slice(7, None)}
+    files = {
+        file: idx(of[part]) for pair, part in parts.items() for file, of in zip(pair, (values, labels), strict=True)
+    }
+    count = len(labels) if "says 10" not in words else 10
+    described = {file: facts(content) for file, content in files.items()}
+    wrong = replace(tiny_description(), files=described, class_names=names, images=count)
+    monkeypatch.setattr(datasets, "_descriptions", lambda: {"mnist": wrong})
+    write(tiny.first, files)
+    with pytest.raises(LatentReplayError, match=words) as refusal:
+        datasets.load("mnist")
+    assert str(refusal.value).startswith("Tiny: ")
+    assert "\n" not in str(refusal.value)
+
+
+# -------------------------------------------------------------------------------------------------------- packed files
+
+
+def test_a_packed_file_is_unpacked_and_verified(tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "DATASETS", ("mnist",))
+    files = tiny_files()
+    write(tiny.second, {f"{file}.gz": gzip.compress(content) for file, content in files.items()})
+    assert datasets.available() == ("mnist",)
+    data = datasets.load("mnist")
+    assert hashlib.sha256(idx(data.images[:7].numpy())).hexdigest() == data.checksums[TRAIN_IMAGES]
+    report = fetching.status("mnist")
+    assert (report.ok, report.detail) == (True, f"verified in {tiny.second / 'MNIST' / 'raw'}")
+    assert fetching.fetch("mnist") == tiny.second / "MNIST" / "raw"
+
+
+@pytest.mark.parametrize(
+    ("packed", "words"),
+    [
+        (lambda content: b"no gzip", r"cannot be unpacked \(Not a gzipped file"),
+        (lambda content: b"", "unpacks to another length: expected 15 bytes, found 0"),
+        (lambda content: gzip.compress(content)[:-9], "cannot be unpacked"),
+        (lambda content: gzip.compress(content)[:10] + b"\xff" * 20, "cannot be unpacked"),
+        (lambda content: gzip.compress(content[:-1]), "unpacks to another length: expected 15 bytes, found 14"),
+        (lambda content: gzip.compress(bytes(50_000_000)), "expected 15 bytes, found at least 16"),
+        (lambda content: gzip.compress(flipped(content)), r"\.gz is not the right file: expected SHA-256"),
+    ],
+    ids=["no gzip", "empty", "cut", "noise", "too short", "a bomb", "one bit flipped"],
+)
+def test_a_packed_file_that_is_not_the_right_one_is_named(tiny: SimpleNamespace, packed, words: str) -> None:
+    files = tiny_files()
+    content = packed(files.pop(TRAIN_LABELS))
+    folder = write(tiny.first, files | {f"{TRAIN_LABELS}.gz": content})
+    with pytest.warns(UserWarning, match="not used"), pytest.raises(LatentReplayError, match=words) as refusal:
+        datasets.load("mnist")
+    assert str(folder / f"{TRAIN_LABELS}.gz") in str(refusal.value)
+    write(tiny.second, tiny_files())
+    with pytest.warns(UserWarning, match="not used"):
+        assert len(datasets.load("mnist").images) == 10
 
 
 # --------------------------------------------------------------------------------------------------------------- IDX

@@ -9,12 +9,14 @@ Public, in reading order: `Dataset`, `Description`, `project_root`, `search_path
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import math
 import os
 import struct
 import tomllib
 import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lr_core.config import CLASSES
 from lr_core.errors import LatentReplayError, UsageError
 
 Bytes = npt.NDArray[np.uint8]
@@ -172,21 +175,58 @@ def load(name: str) -> Dataset:
     intact; the message says where was looked.
     """
     info = describe(name)
+    _check_names(info)
     if info.folder:
         parts = [_load_part(info, *files) for files in IDX_PARTS]
         images = np.concatenate([part[0] for part in parts])
         labels = np.concatenate([part[1] for part in parts]).astype(np.int64)
     else:
         images, labels = _digits(info)
+    _check_labels(info, labels)
     tensors = torch.from_numpy(images), torch.from_numpy(labels)
     return Dataset(name, info.title, *tensors, info.class_names, checksums(name), info.glyphs)
 
 
+def _check_names(info: Description) -> None:
+    """Refuse a description that the experiment cannot use: ten classes are what networks and cases have room for."""
+    for what, found in (("class_names", info.class_names), ("glyphs", info.glyphs)):
+        if len(found) != CLASSES and (found or what == "class_names"):
+            raise LatentReplayError(
+                f"{info.title}: {len(found)} {what} in the table {info.name}; a set needs {CLASSES}. "
+                "`own.from_folder` and `own.from_arrays` take sets of fewer classes"
+            )
+    twice = [name for name in info.class_names if info.class_names.count(name) > 1]
+    if twice:
+        raise LatentReplayError(
+            f"{info.title}: two class_names in the table {info.name} are {twice[0]!r}; each class needs a name of its own"
+        )
+
+
+def _check_labels(info: Description, labels: npt.NDArray[np.int64]) -> None:
+    """Refuse a set whose files hold another number of images than its description says, or none of a class."""
+    if len(labels) != info.images:
+        raise LatentReplayError(
+            f"{info.title}: its files hold {len(labels):,} images, the table {info.name} says {info.images:,}"
+        )
+    counts = np.bincount(labels, minlength=CLASSES)
+    if not counts.all():
+        raise LatentReplayError(
+            f"{info.title}: class {counts.argmin()} ({info.class_names[counts.argmin()]}) has no images; "
+            f"a set needs images of all {CLASSES} classes"
+        )
+
+
 def available() -> tuple[str, ...]:
-    """Names of the sets whose files are all on the search path with the right length; contents are not read."""
+    """Names of the sets whose files are all on the search path with the right length; contents are not read.
+
+    A file that is there only packed (`.gz`) counts: its length is known when it is loaded.
+    """
 
     def has(info: Description, file: str) -> bool:
-        return any(_length(root / info.folder / file) == info.files[file].bytes for root in search_path())
+        paths = [root / info.folder / file for root in search_path()]
+        return any(
+            _length(path) == info.files[file].bytes or (_packed(path) and _length(path) is None) for path in paths
+        )
 
     infos = [describe(name) for name in DATASETS]
     return tuple(info.name for info in infos if not info.folder or all(has(info, file) for file in info.files))
@@ -204,13 +244,19 @@ def _load_part(info: Description, image_file: str, label_file: str) -> tuple[Byt
     """Images (n, 28, 28) and labels (n,) of one pair of files."""
     images = parse_idx(*_read_intact(info, image_file), ndim=3)
     labels = parse_idx(*_read_intact(info, label_file), ndim=1)
-    if images.shape != (len(labels), SIDE, SIDE):
+    if images.shape[1:] != (SIDE, SIDE):
+        raise LatentReplayError(
+            f"{info.title}: {image_file} holds images of {images.shape[1]} x {images.shape[2]}; they must be "
+            f"{SIDE} x {SIDE}. `own.from_arrays` takes other sizes, and `own.add` writes them anew"
+        )
+    if len(images) != len(labels):
         raise LatentReplayError(
             f"{info.title}: {image_file} holds images of shape {images.shape}, {label_file} {len(labels)} labels"
         )
     if labels.max() >= len(info.class_names):
         raise LatentReplayError(
-            f"{info.title}: {label_file} holds label {labels.max()}, but there are {len(info.class_names)} classes"
+            f"{info.title}: {label_file} holds label {labels.max()}; with {len(info.class_names)} classes the labels "
+            f"are 0 to {len(info.class_names) - 1}"
         )
     return images, labels
 
@@ -250,8 +296,13 @@ def absence(info: Description, file: str, faults: Sequence[str]) -> str:
 
 
 def read_verified(path: Path, facts: FileFacts) -> tuple[bytes | None, str]:
-    """(content, "") of a file that is what it must be, (None, "") if there is none, else (None, what is wrong)."""
+    """(content, "") of a file that is what it must be, (None, "") if there is none, else (None, what is wrong).
+
+    Where there is none but a packed one beside it (`.gz`), the content is that of the packed one.
+    """
     try:
+        if not os.path.lexists(path) and (packed := _packed(path)):
+            return _unpacked(packed, facts)
         if not path.is_file():
             return None, f"{path} is not a file" if os.path.lexists(path) else ""
         length = path.stat().st_size
@@ -263,10 +314,33 @@ def read_verified(path: Path, facts: FileFacts) -> tuple[bytes | None, str]:
         content = path.read_bytes()
     except OSError as error:
         return None, f"{path} cannot be read ({error.strerror})"
+    return _verified(content, path, facts)
+
+
+def _verified(content: bytes, path: Path, facts: FileFacts) -> tuple[bytes | None, str]:
     found = hashlib.sha256(content).hexdigest()
     if found != facts.sha256:
         return None, f"{path} is not the right file{known_as(found)}: expected SHA-256 {facts.sha256}, found {found}"
     return content, ""
+
+
+def _packed(path: Path) -> Path | None:
+    """The packed file beside the place of another, as mirrors hand them out."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if _length(packed) is not None else None
+
+
+def _unpacked(packed: Path, facts: FileFacts) -> tuple[bytes | None, str]:
+    """As `read_verified`, of a gzip file."""
+    try:
+        with gzip.open(packed) as file:
+            content = file.read(facts.bytes + 1)  # no more, whatever it unpacks to
+    except (OSError, EOFError, zlib.error) as error:
+        return None, f"{packed} cannot be unpacked ({error})"
+    if len(content) != facts.bytes:
+        found = f"at least {len(content)}" if len(content) > facts.bytes else f"{len(content)}"
+        return None, f"{packed} unpacks to another length: expected {facts.bytes} bytes, found {found}"
+    return _verified(content, packed, facts)
 
 
 def known_as(sha256: str) -> str:

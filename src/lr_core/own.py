@@ -111,8 +111,8 @@ def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool 
     def take(place: int, picture: Image.Image) -> None:
         lowest, highest = picture.getextrema()
         flat[place] = lowest == highest
-        # Before it is padded: the padding is background, which is dark in the end.
-        images[place] = _square(ImageOps.invert(picture) if invert else picture, files[place])
+        # Padded with what is background in this picture, so that it is dark in the end.
+        images[place] = _square(picture, files[place], ground=255 if invert else 0)
 
     wide: dict[int, float] = {}  # place -> largest value: they are scaled alike, so all have to be looked at first
     for place, file in enumerate(files):
@@ -126,7 +126,8 @@ def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool 
             take(place, _grey(picture, white=invert))
     for place in wide:
         take(place, _scaled(_opened(files[place]), max(wide.values())))
-    return _dataset(name, images, labels, tuple(names), title, flat, lambda place: str(files[place]))
+    taken = 255 - images if invert else images
+    return _dataset(name, taken, labels, tuple(names), title, flat, lambda place: str(files[place]))
 
 
 def add(dataset: Dataset, *, origin: str, licence: str, root: Path | str | None = None) -> Path:
@@ -424,11 +425,11 @@ def _scaled(picture: Image.Image, largest: float) -> Image.Image:
     return Image.fromarray(((values.astype(np.int64) * 255 + full // 2) // full).astype(np.uint8))
 
 
-def _square(image: Image.Image, where: Path | str) -> Bytes:
+def _square(image: Image.Image, where: Path | str, ground: int = 0) -> Bytes:
     """(28, 28) uint8, whatever the size: padded with background to a square, then resized, in integer arithmetic."""
     if max(image.size) > SIDE * min(image.size):  # nothing of it would be left
         raise UsageError(f"{where}: is {image.width} x {image.height} pixels, too oblong for {SIDE} x {SIDE}")
-    return np.asarray(ImageOps.pad(image, (SIDE, SIDE), method=Image.Resampling.BILINEAR, color=0))
+    return np.asarray(ImageOps.pad(image, (SIDE, SIDE), method=Image.Resampling.BILINEAR, color=ground))
 
 
 def _idx(values: Bytes) -> bytes:
