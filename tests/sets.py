@@ -14,6 +14,7 @@ import pytest
 from lr_core import datasets
 from lr_core.datasets import Description, FileFacts
 
+BUILT_IN = ("mnist", "fashion-mnist", "kmnist", "digits")  # `datasets.DATASETS` has those that a user added as well
 TRAIN_IMAGES, TRAIN_LABELS = datasets.IDX_PARTS[0]
 TEST_IMAGES, TEST_LABELS = datasets.IDX_PARTS[1]
 

@@ -10,8 +10,11 @@ import gzip
 import hashlib
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +24,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sets import (
+    BUILT_IN,
     DAMAGE,
     TEST_IMAGES,
     TEST_LABELS,
@@ -52,7 +56,7 @@ CLASS_COUNTS = {
 # ------------------------------------------------------------------------------------------------ the table of sets
 
 
-@pytest.mark.parametrize("name", datasets.DATASETS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_a_set_is_described_in_full(name: str) -> None:
     info = datasets.describe(name)
     assert len(info.class_names) == len(set(info.class_names)) == 10
@@ -67,7 +71,7 @@ def test_a_set_is_described_in_full(name: str) -> None:
 
 
 def test_the_paper_uses_three_of_the_four_sets() -> None:
-    assert datasets.DATASETS[:4] == ("mnist", "fashion-mnist", "kmnist", "digits")  # a user may have added others
+    assert datasets.DATASETS[:4] == BUILT_IN  # a user may have added others
     assert datasets.PAPER_DATASETS == ("mnist", "fashion-mnist", "kmnist")
 
 
@@ -88,7 +92,7 @@ def test_an_unknown_name_is_a_usage_error_that_names_the_known_ones(function: Ca
 # ------------------------------------------------------------------------------------------------------- real images
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=present(n)) for n in datasets.DATASETS])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=present(n)) for n in BUILT_IN])
 def test_a_set_loads_whole(name: str) -> None:
     data = datasets.load(name)
     n = datasets.describe(name).images
@@ -165,6 +169,73 @@ def test_empty_entries_of_the_search_path_are_no_folder(tiny: SimpleNamespace, m
     assert datasets.search_path() == [tiny.raw]
 
 
+def test_relative_entries_are_those_of_the_folder_in_which_they_are_first_read(
+    tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LR_DATA_PATH", f"first{os.pathsep}~/second")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    expected = [tiny.first, tmp_path / "home" / "second", tiny.raw]
+    assert datasets.search_path() == expected
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")  # as a kernel is started there
+    assert datasets.search_path() == expected
+    assert os.environ["LR_DATA_PATH"] == os.pathsep.join(map(str, expected[:2])), "what a child process reads"
+
+
+# What other projects call `dataset.toml`, and what only looks like one of ours.
+FOREIGN = {
+    "another project's": b"[dataset]\nname = 'sensors'\nfiles = 3\n",
+    "no tables": b"name = 'sensors'\n",
+    "no TOML": b"name: sensors\n",
+    "no text": b"\xff\xfe\x00",
+    "nested too deeply": b"a = " + b"[" * 100_000,
+    "a value of another kind": b"""[letters]
+title = "Letters"
+folder = "letters/raw"
+images = "many"
+class_names = []
+origin = ""
+licence = ""
+paper = false
+sources = []
+files = {}
+""",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_in_a_data_root_that_is_not_ours_is_passed_over_with_a_warning(
+    content: bytes, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = data_root / "sensors" / "dataset.toml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    (data_root / "folder" / "dataset.toml").mkdir(parents=True)  # no file: no word of it
+    datasets.reread()
+    monkeypatch.setattr(datasets, "raw_folder", lambda: data_root / "raw")
+    with pytest.warns(UserWarning, match="passed over: ") as warned:
+        assert datasets.DATASETS == BUILT_IN
+    (message,) = [str(warning.message) for warning in warned]
+    assert message.startswith(f"passed over: {path} is not a table of data sets (")
+    assert "\n" not in message
+
+
+def test_nothing_is_read_when_the_library_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "sensors").mkdir()
+    (tmp_path / "sensors" / "dataset.toml").write_text("name: sensors")
+    watched = (
+        "import sys; opened = []; sys.addaudithook(lambda event, about: event == 'open' and opened.append(about[0])); "
+    )
+    modules = "import lr_core.datasets, lr_core.fetching, lr_core.grid, lr_core.own, lr_core.__main__; "
+    shown = "print([path for path in opened if str(path).endswith('.toml')])"
+    command = [sys.executable, "-W", "error::UserWarning", "-c", watched + modules + shown]
+    done = subprocess.run(
+        command, env=os.environ | {"LR_DATA_PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def test_what_is_missing_is_named_with_the_folders_looked_in_and_the_remedy(tiny: SimpleNamespace) -> None:
     with pytest.raises(LatentReplayError) as caught:
         datasets.load("mnist")
@@ -174,8 +245,7 @@ def test_what_is_missing_is_named_with_the_folders_looked_in_and_the_remedy(tiny
         assert part in message
 
 
-def test_available_looks_at_lengths_only(tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "DATASETS", ("mnist",))
+def test_available_looks_at_lengths_only(tiny: SimpleNamespace) -> None:
     assert datasets.available() == ()
     files = tiny_files()
     write(tiny.first, files)

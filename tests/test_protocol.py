@@ -521,3 +521,9 @@ def test_provenance_of_an_arm(watched):
         assert set(made["versions"]) == {"python", "lr_core", "torch", "numba", "numpy", "scikit-learn"}
         assert made["started"].endswith("+00:00")
         assert made["processor"]
+
+
+def test_the_version_of_pytorch_names_its_build_where_the_package_does_not(monkeypatch):
+    monkeypatch.setattr(provenance.importlib.metadata, "version", lambda name: "2.13.0")
+    monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
+    assert provenance._versions.__wrapped__()["torch"] == "2.13.0+cu130"

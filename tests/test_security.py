@@ -22,7 +22,7 @@ import sets
 import torch
 from conftest import CANARY
 from IPython.core.inputtransformer2 import TransformerManager
-from sets import TRAIN_IMAGES, flipped, tiny_description, tiny_files
+from sets import BUILT_IN, TRAIN_IMAGES, flipped, tiny_description, tiny_files
 
 from lr_core import checkpoints, datasets, fetching, notebooks
 from lr_core.errors import LatentReplayError
@@ -37,7 +37,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # -- sources ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", datasets.DATASETS)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_source_is_known_and_every_file_has_a_checksum(name):
     info = datasets.describe(name)
     known = r"torchvision:[A-Za-z]+|npm:[a-z-]+@\d+\.\d+\.\d+|deb:[a-z0-9-]+|scikit-learn"

@@ -1,7 +1,8 @@
 """What a data set is; finding, verifying and loading it: every image of a set as one uint8 tensor.
 
 What is known of each set (files, checksums, class names, licence, sources) is in `data/datasets.toml`; nothing is
-loaded whose SHA-256 is not the one written there. `fetching` gets what is not there yet.
+loaded whose SHA-256 is not the one written there. `fetching` gets what is not there yet. Importing this module reads
+no file; the tuples of names `DATASETS` and `PAPER_DATASETS` are read when they are asked for.
 
 Public, in reading order: `Dataset`, `Description`, `project_root`, `search_path`, `reread`, `DATASETS`,
 `PAPER_DATASETS`, `describe`, `checksums`, `load`, `available`.
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from reprlib import repr as shown
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ import torch
 
 from lr_core.config import CLASSES
 from lr_core.errors import LatentReplayError, UsageError
+from lr_core.files import absolute
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -104,26 +106,41 @@ def raw_folder() -> Path:
 
 
 def search_path() -> list[Path]:
-    """The data roots in the order in which they are searched: those of LR_DATA_PATH, then `data/raw`."""
+    """The data roots in the order in which they are searched: those of LR_DATA_PATH, then `data/raw`.
+
+    The variable is made absolute where it is not: it then means the same folders later, and in every child process.
+    """
     listed = os.environ.get("LR_DATA_PATH", "").split(os.pathsep)
-    return [Path(os.path.expanduser(entry)) for entry in listed if entry.strip()] + [raw_folder()]
+    roots = [absolute(entry) for entry in listed if entry.strip()]
+    if roots:
+        os.environ["LR_DATA_PATH"] = os.pathsep.join(map(str, roots))
+    return [*roots, raw_folder()]
 
 
 @cache
 def _descriptions() -> Mapping[str, Description]:
     """The project's own, then those that users have put into a data root (`own.add`)."""
     known = dict(_tables(project_root() / "data" / "datasets.toml"))
-    for path in [path for root in search_path() for path in sorted(root.glob("*/dataset.toml"))]:
-        for name, info in _tables(path).items():
-            known.setdefault(name, info)
+    for path in [path for root in search_path() for path in _candidates(root)]:
+        try:
+            for name, info in _tables(path).items():
+                known.setdefault(name, info)
+        except LatentReplayError as error:  # a data root may hold what is not ours
+            warnings.warn(f"passed over: {error}", stacklevel=3)
     return known
 
 
+def _candidates(root: Path) -> list[Path]:
+    """The files `dataset.toml` one level below a data root; none where the root cannot be looked into."""
+    try:
+        return sorted(path for path in root.glob("*/dataset.toml") if path.is_file())
+    except OSError:
+        return []
+
+
 def reread() -> None:
-    """Read the descriptions anew: of sets added, or of a search path changed, since this module was imported."""
-    global DATASETS
+    """Read the descriptions anew: of sets added, or of a search path changed, since they were read."""
     _descriptions.cache_clear()
-    DATASETS = tuple(_descriptions())
 
 
 def _tables(path: Path) -> Mapping[str, Description]:
@@ -134,18 +151,35 @@ def _tables(path: Path) -> Mapping[str, Description]:
         raise LatentReplayError(
             f"{path} cannot be read ({error.strerror}): run `make setup`, or work from the project's own folder"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise LatentReplayError(f"{path} is not a table of data sets: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LatentReplayError(f"{path} is not a table of data sets ({type(error).__name__}: {error})") from error
 
 
 def _description(name: str, table: dict[str, Any]) -> Description:
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     values["files"] = {file: FileFacts(**facts) for file, facts in table["files"].items()}
-    return Description(name=name, **values)
+    info = Description(name=name, **values)
+    texts = [info.title, info.folder, info.origin, info.licence, *info.class_names, *info.glyphs, *info.sources]
+    texts += [facts.sha256 for facts in info.files.values()]
+    numbers = [info.images, *(facts.bytes for facts in info.files.values())]
+    for kind, found in ((str, texts), (int, numbers), (bool, [info.paper])):
+        for value in found:
+            if not isinstance(value, kind):
+                raise TypeError(f"{shown(value)} in {name} is no {kind.__name__}")
+    return info
 
 
-DATASETS: tuple[str, ...] = tuple(_descriptions())
-PAPER_DATASETS: tuple[str, ...] = tuple(name for name, info in _descriptions().items() if info.paper)
+if TYPE_CHECKING:
+    DATASETS: tuple[str, ...]
+    PAPER_DATASETS: tuple[str, ...]
+else:
+
+    def __getattr__(name: str) -> tuple[str, ...]:
+        if name == "DATASETS":
+            return tuple(_descriptions())
+        if name == "PAPER_DATASETS":
+            return tuple(name for name, info in _descriptions().items() if info.paper)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def describe(name: str) -> Description:
@@ -228,7 +262,7 @@ def available() -> tuple[str, ...]:
             _length(path) == info.files[file].bytes or (_packed(path) and _length(path) is None) for path in paths
         )
 
-    infos = [describe(name) for name in DATASETS]
+    infos = _descriptions().values()
     return tuple(info.name for info in infos if not info.folder or all(has(info, file) for file in info.files))
 
 

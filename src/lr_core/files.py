@@ -1,4 +1,4 @@
-"""Writing so that a file is either whole or not there, locking it, and setting aside what is found damaged."""
+"""Writing so that a file is either whole or not there, locking it, setting aside what is damaged, and absolute paths."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def expanded(folder: Path | str) -> Path:
         return Path(folder).expanduser()
     except (RuntimeError, TypeError) as error:
         raise UsageError(f"{folder}: is no folder that can be found ({error})") from error
+
+
+def absolute(path: str | Path) -> Path:
+    """As the user means it where the command was given: `~` is the home folder; it stays if the working folder changes."""
+    return Path(os.path.abspath(os.path.expanduser(path)))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -10,6 +10,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from lr_core.compute import Compute
 
 
@@ -22,7 +24,8 @@ def stamp(compute: Compute) -> dict[str, object]:
 @cache
 def _versions() -> dict[str, str]:
     packages = ("lr_core", "torch", "numba", "numpy", "scikit-learn")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+    found = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+    return found | {"torch": str(torch.__version__)}  # names the build, "+cu130" say, which the metadata may leave out
 
 
 @cache
