@@ -9,6 +9,7 @@ git checkout the last commit is written too, as `source.zip`.
 
 from __future__ import annotations
 
+import dataclasses
 import filecmp
 import functools
 import hashlib
@@ -24,9 +25,9 @@ from pathlib import Path
 
 import click
 
-from lr_core import config, datasets
+from lr_core import config, datasets, records
 from lr_core.errors import LatentReplayError
-from lr_core.files import expanded, write_atomically
+from lr_core.files import absolute, write_atomically
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -55,7 +56,7 @@ class Run:
 
     record: Path
     profile: str
-    dataset: str  # its title
+    dataset: str  # its title; its name until that is known
     case: int
     seed: int
     epochs: int  # of all arms together
@@ -94,13 +95,13 @@ def duration(seconds: float) -> str:
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
-    default=lambda: os.environ.get("LR_RUNS", HERE / "runs"),
+    default=lambda: absolute(os.environ.get("LR_RUNS") or HERE / "runs"),
     help="Folder of all runs.  [default: LR_RUNS, else report/runs]",
 )
 def main(output_dir: Path, runs: Path) -> None:
     """Write the pages of all runs to OUTPUT_DIR/notebooks."""
     try:
-        output_dir, runs = expanded(output_dir), expanded(runs)
+        output_dir, runs = absolute(output_dir), absolute(runs)
         write(find(runs), output_dir / "notebooks")
         archive(output_dir / "source.zip")
     except LatentReplayError as error:
@@ -110,29 +111,36 @@ def main(output_dir: Path, runs: Path) -> None:
 
 
 def find(folder: Path) -> list[Run]:
-    """All runs of the profiles that are shown, in the order profile, data set, case, seed."""
+    """All runs of the profiles that are shown, in the order profile, data set, case, seed.
+
+    Those of a data set that is not known here are left out, with a line for the set.
+    """
     titles = {name: datasets.describe(name).title for name in datasets.DATASETS}
     found = [
-        _read(path, profile, titles)
+        _read(path, profile)
         for profile in dict.fromkeys([*PROFILES, os.environ.get("LR_PROFILE", PROFILES[0])])
         for path in (folder / profile).glob("*.json")
         if path.with_suffix(".ipynb").is_file()
     ]
-    order = list(titles.values())
-    return sorted(found, key=lambda run: (_rank(run.profile), order.index(run.dataset), run.case, run.seed))
+    for name in sorted({run.dataset for run in found} - set(titles)):
+        click.echo(f"left out: the runs of {name}. {records.unknown_dataset(name)}", err=True)
+    order = list(titles)
+    known = [run for run in found if run.dataset in titles]
+    known.sort(key=lambda run: (_rank(run.profile), order.index(run.dataset), run.case, run.seed))
+    return [dataclasses.replace(run, dataset=titles[run.dataset]) for run in known]
 
 
 def _rank(profile: str) -> int:
     return PROFILES.index(profile) if profile in PROFILES else len(PROFILES)
 
 
-def _read(path: Path, profile: str, titles: Mapping[str, str]) -> Run:
+def _read(path: Path, profile: str) -> Run:
     # Not `records.read`, which verifies: the paper has done that, and a thousand records would take it minutes.
     try:
         record = json.loads(path.read_bytes())
         run, arms = record["run"], record["arms"]
         epochs, seconds = (sum(arm[name] for arm in arms) for name in ("epochs", "seconds"))
-        return Run(path, profile, titles[run["dataset"]], run["case"], run["seed"], epochs, seconds)
+        return Run(path, profile, str(run["dataset"]), run["case"], run["seed"], epochs, seconds)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LatentReplayError(
             f"{path}: is no whole record ({error}); run the grid again, which sets it aside"

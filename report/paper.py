@@ -23,11 +23,11 @@ from IPython.display import Markdown
 from lr_core import config, datasets, figures, metrics, records
 from lr_core.config import EVALUATIONS
 from lr_core.errors import LatentReplayError
-from lr_core.files import expanded
+from lr_core.files import absolute
 from lr_core.memory import pixel_share
 
 HERE = Path(__file__).parent
-RUNS = expanded(os.environ.get("LR_RUNS", HERE / "runs"))
+RUNS = absolute(os.environ.get("LR_RUNS") or HERE / "runs")
 NOT_RUN = "not run"
 MEASURES = {"train": "Training", "test": "Testing", "original_test": "Original testing"}
 _PUBLISHED = {"train": "train_accuracy", "test": "test_accuracy", "original_test": "original_test_accuracy"}

@@ -685,7 +685,7 @@ def test_any_words_are_a_command_or_refused(desk, arguments):
     ("variable", "value", "words"),
     [
         ("LR_PROFILE", "full", f"UsageError: unknown profile 'full'; known are {', '.join(config.PROFILES)}"),
-        ("LR_RUNS", "no/such/folder", "LatentReplayError: no/such/folder: there is no such folder"),
+        ("LR_RUNS", "no/such/folder", f"LatentReplayError: {Path.cwd() / 'no/such/folder'}: there is no such folder"),
     ],
 )
 def test_a_report_of_what_is_not_there_is_one_line(tmp_path, variable, value, words):

@@ -46,6 +46,37 @@ def test_a_figure_is_the_same_bytes_every_time(name, record, digits):
     assert dict(mpl.rcParams) == before
 
 
+# What a matplotlibrc may hold: each alone changes a drawing, or needs LaTeX.
+OF_A_USER = {
+    "text.usetex": True,
+    "font.family": "serif",
+    "savefig.facecolor": "black",
+    "axes.facecolor": "black",
+    "axes.prop_cycle": "cycler('color', ['red'])",
+    "image.origin": "lower",
+    "image.cmap": "gray",
+    "lines.marker": "o",
+    "svg.fonttype": "path",
+    "svg.image_inline": False,
+    "savefig.bbox": "tight",
+    "figure.dpi": 300,
+    "axes.unicode_minus": False,
+    "axes.formatter.use_locale": True,
+    "path.sketch": (1, 100, 2),
+    "xtick.labelsize": 20,
+    "legend.loc": "center",
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_settings_of_the_user_change_no_figure(name, record, digits):
+    expected = figures.svg(DRAWINGS[name](record, digits))
+    with mpl.rc_context(OF_A_USER):
+        before = dict(mpl.rcParams)
+        assert figures.svg(DRAWINGS[name](record, digits)) == expected
+        assert dict(mpl.rcParams) == before
+
+
 def test_no_figure_is_wider_than_the_text(record, digits):
     for draw in DRAWINGS.values():
         assert draw(record, digits).get_size_inches()[0] <= figures.WIDTH

@@ -101,6 +101,21 @@ def test_every_run_with_a_record_and_a_notebook_has_a_page(make, runs, tmp_path)
         assert (tmp_path / "out/notebooks" / name).read_bytes() == (runs / name).read_bytes()
 
 
+def test_runs_of_a_data_set_that_is_not_known_here_are_left_out_with_a_line(notebooks, runs, tmp_path, monkeypatch):
+    monkeypatch.delenv("LR_PROFILE", raising=False)
+    for case in (1, 2):
+        add_run(runs, dataset="letters", case=case)
+    result = CliRunner().invoke(notebooks.main, ["--output-dir", tmp_path / "out", "--runs", runs])
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "left out: the runs of letters. "
+        "To have the data set letters, set LR_DATA_PATH to the folder that holds letters/dataset.toml\n"
+    )
+    assert "paper/mnist-case1-seed0.html" in pages(tmp_path)
+    assert not [page for page in pages(tmp_path) if "letters" in page]
+    assert len(list(runs.glob("paper/letters-*"))) == 4
+
+
 def test_a_preliminary_profile_is_shown_where_it_is_asked_for_and_says_what_it_is(make, runs, tmp_path, monkeypatch):
     add_run(runs, profile="quick")
     make()

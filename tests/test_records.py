@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -355,13 +356,39 @@ def test_one_bad_record_among_many_is_named(path):
         records.read_all(path.parents[1], "smoke")
 
 
-def test_the_record_of_an_unknown_data_set_is_named(path, record):
-    run = {"dataset": "letters", "case": 1, "seed": 0}
-    content = {name: value for name, value in record.items() if name != "sha256"} | {"run": run}
-    stranger = path.with_name("letters-case1-seed0.json")
-    records.write(content | {"sha256": records.digest(content)}, stranger)
-    with pytest.raises(LatentReplayError, match=r"letters-case1-seed0\.json"):
-        records.read_all(path.parents[1], "smoke")
+def write_of(path, record, **run):
+    """The record under another data set, case or seed, which may be unknown."""
+    content = {name: value for name, value in record.items() if name != "sha256"}
+    content |= {"run": record["run"] | run}
+    place = path.with_name("{dataset}-case{case}-seed{seed}.json".format(**content["run"]))
+    records.write(content | {"sha256": records.digest(content)}, place)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (
+            {"dataset": "letters"},
+            "unknown data set 'letters': choose one of .*digits.* "
+            "To have the data set letters, set LR_DATA_PATH to the folder that holds letters/dataset.toml$",
+        ),
+        ({"case": 9}, r"unknown case 9; known are 1, 2, 3, 4$"),
+    ],
+)
+def test_sound_records_of_what_is_not_known_here_are_left_out_with_one_line_and_kept(path, record, run, words):
+    places = [write_of(path, record, seed=seed, **run) for seed in (0, 1)]
+    with pytest.warns(UserWarning, match=words) as warned:
+        assert records.read_all(path.parents[1], "smoke") == [record]
+    (message,) = [str(warning.message) for warning in warned]
+    for text in (message, refusal(places[0])):
+        assert not re.search("delete|damaged|grid", text)
+    assert all(place.exists() for place in places)
+
+
+def test_the_record_of_an_unknown_data_set_under_the_name_of_a_known_run_is_refused(path, record):
+    os.replace(write_of(path, record, dataset="letters"), path)
+    assert "is the record of smoke/letters-case1-seed0; give it that name back" in refusal(path)
 
 
 # -- tables -------------------------------------------------------------------------------------------------------

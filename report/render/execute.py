@@ -5,18 +5,18 @@ Public: run.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
+import tempfile
 from base64 import b64decode
 from pathlib import Path
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from source import Cell, Problem, Prose, Source, resolve
+
+from lr_core.jupyter import ThisInterpreter, environment
 
 # Figures as SVG whose ids do not change from run to run; and a helper that evaluates a paragraph's expressions at once.
 # A string is text, whatever it holds; only an object that has a Markdown form is read as Markdown. So does Quarto.
@@ -39,6 +39,7 @@ def _evaluate(expressions):
 
 def _setup():
     import matplotlib
+    matplotlib.rcdefaults()  # whatever lies in the document's folder
     from matplotlib_inline.backend_inline import set_matplotlib_formats
     get_ipython().run_line_magic("matplotlib", "inline")
     set_matplotlib_formats("svg")
@@ -49,32 +50,15 @@ del _setup
 """
 
 
-class ThisInterpreter(KernelSpecManager):
-    """The kernel is the Python that runs this: a user's own `python3` kernel may be another one."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        """One specification, whatever the name."""
-        argv = [
-            sys.executable,
-            "-m",
-            "ipykernel_launcher",
-            "-f",
-            "{connection_file}",
-            "--HistoryManager.enabled=False",
-            "--log-level=ERROR",
-        ]
-        return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-
 def run(source: Source, media: Path, epoch: int) -> None:
     """Fill in `markdown` of every part. Figures go to `media`. Raises Problem where a cell or an expression fails."""
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisInterpreter())
     client = NotebookClient(
         nbformat.v4.new_notebook(), km=manager, timeout=None, resources={"metadata": {"path": str(source.path.parent)}}
     )
-    environment = os.environ | {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0", "RENDER_MEDIA": str(media)}
+    own = {"SOURCE_DATE_EPOCH": str(epoch), "PYTHONHASHSEED": "0", "RENDER_MEDIA": str(media)}
     defaults = source.metadata.get("execute") or {}
-    with client.setup_kernel(env=environment):
+    with tempfile.TemporaryDirectory() as ipython, client.setup_kernel(env=environment(Path(ipython)) | own):
         execute(client, source.path, 0, SETUP)
         for index, part in enumerate(source.parts):
             if isinstance(part, Prose):

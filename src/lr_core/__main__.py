@@ -17,17 +17,17 @@ import click
 
 from lr_core import config
 from lr_core.errors import LatentReplayError, UsageError
-from lr_core.files import expanded
+from lr_core.files import absolute
 
 if TYPE_CHECKING:
     from lr_core.kernels import Executor
 
 
 class _Folder(click.Path):
-    """A folder; `~` is the user's own also where no shell has expanded it, as in a variable of a container."""
+    """A folder, absolute: kernels work in another one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(expanded(value), param, ctx)
+        return super().convert(absolute(value), param, ctx)
 
 
 _FOLDER = _Folder(file_okay=False, path_type=Path)
@@ -128,7 +128,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
     try:
         took = pd.read_csv(table, index_col="dataset")["seconds"].to_dict() if table.exists() else {}
     except (ValueError, KeyError) as error:
-        raise LatentReplayError(f"{table}: is no table of seconds ({error}); delete it") from error
+        raise LatentReplayError(f"{table}: is no table of seconds ({error}); move it away") from error
     for name in names:
         fetching.fetch(name)
     for name in names:
@@ -193,6 +193,8 @@ def _executor(name: str, workers: int | None, due: int) -> tuple[Executor, int, 
         from lr_core.cluster import Cluster
     except ImportError as error:
         raise UsageError(f"--executor dask needs the extra cluster: pip install '.[cluster]' ({error})") from error
+    except (ValueError, TypeError, AttributeError) as error:  # dask reads its configuration when it is imported
+        raise UsageError(f"--executor dask: the configuration of dask cannot be read; put it right: {error}") from error
     cluster = Cluster(workers)
     return cluster, due, f"on {cluster.describe()}"  # the scheduler has the queue
 

@@ -87,11 +87,13 @@ _STYLE = {
 
 
 def _styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw in the project's style and leave matplotlib's global settings alone."""
+    """Draw in the project's style over matplotlib's defaults, whatever the user has set, and leave that as it was."""
 
     @functools.wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(_STYLE):
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(_STYLE)
             return draw(*args, **kwargs)
 
     return styled

@@ -14,17 +14,12 @@ from typing import IO
 from lr_core.errors import LatentReplayError, UsageError
 
 
-def expanded(folder: Path | str) -> Path:
-    """A folder as a user names it, `~` being the user's own."""
-    try:
-        return Path(folder).expanduser()
-    except (RuntimeError, TypeError) as error:
-        raise UsageError(f"{folder}: is no folder that can be found ({error})") from error
-
-
-def absolute(path: str | Path) -> Path:
+def absolute(path: Path | str) -> Path:
     """As the user means it where the command was given: `~` is the home folder; it stays if the working folder changes."""
-    return Path(os.path.abspath(os.path.expanduser(path)))
+    try:
+        return Path(os.path.abspath(Path(path).expanduser()))
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"{path}: is no folder that can be found ({error})") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -45,6 +45,10 @@ def parse_tasks(text: str) -> tuple[tuple[int, ...], ...]:
     Blanks and commas between the digits are as good as none. Raises UsageError for anything else, and wherever
     `check_tasks` does.
     """
+    if not isinstance(text, str):  # papermill's -p makes a number of digits alone, without the zeros that lead
+        raise UsageError(
+            f"tasks are {text!r}, a {type(text).__name__}; write text, with a bar between tasks, as in '01234 | 56789'"
+        )
     strange = re.search(r"[^\d\s,|]", text)
     if strange:
         raise UsageError(f"{strange[0]!r} is no class: write digits, and a bar between tasks, as in 01234 | 56789")

@@ -48,13 +48,20 @@ def executed(
     import papermill  # here: whoever only plans does not need it
     from jupyter_client import AsyncKernelManager
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from traitlets import default
+
+    from lr_core.jupyter import ThisInterpreter, environment
 
     class Kernel(AsyncKernelManager):
+        @default("kernel_spec_manager")
+        def _this_interpreter(self) -> ThisInterpreter:
+            return ThisInterpreter(parent=self)
+
         async def start_kernel(self, **options: object) -> None:  # type: ignore[override]
-            # Not through papermill's cwd, which is that of all threads. The variable left out is one that dask sets for
-            # its workers: memory is then given back so eagerly that training takes more than twice as long.
-            environment = {name: value for name, value in os.environ.items() if name != "MALLOC_TRIM_THRESHOLD_"}
-            await super().start_kernel(cwd=str(NOTEBOOKS), stdin=lifeline, pass_fds=keep, env=environment, **options)
+            # Not through papermill's cwd, which is that of all threads.
+            await super().start_kernel(
+                cwd=str(NOTEBOOKS), stdin=lifeline, pass_fds=keep, env=environment(target.parent / "ipython"), **options
+            )
 
     template = NOTEBOOKS / f"{name}.ipynb"
     known = papermill.inspect_notebook(str(template))
@@ -72,7 +79,7 @@ def executed(
                 str(template),
                 str(target),
                 dict(parameters),
-                kernel_name="python3",  # in an environment of its own, that environment's interpreter
+                kernel_name="python3",
                 kernel_manager_class=Kernel,
                 progress_bar=False,
                 log_output=False,

@@ -26,7 +26,7 @@ from lr_core import datasets
 from lr_core.config import CLASSES
 from lr_core.datasets import IDX_PARTS, SIDE, Bytes, Dataset
 from lr_core.errors import LatentReplayError, UsageError
-from lr_core.files import expanded, write_atomically
+from lr_core.files import absolute, write_atomically
 
 # Pillow knows more, some of which start other programs, and some of which are no pictures.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -99,7 +99,7 @@ def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool 
     Raises UsageError where the folder is laid out differently, and LatentReplayError that names a file which cannot be
     read.
     """
-    root = expanded(folder)
+    root = absolute(folder)
     by_class = _by_class(root)
     names = sorted(by_class, key=_natural)
     files = [file for each in names for file in by_class[each]]
@@ -143,7 +143,7 @@ def add(dataset: Dataset, *, origin: str, licence: str, root: Path | str | None 
             f"{dataset.name}: {len(dataset.class_names)} classes; the grid's cases need {CLASSES}. "
             "`live.TaskSequence` learns it as it is"
         )
-    folder = (datasets.raw_folder() if root is None else expanded(root)) / dataset.name
+    folder = (datasets.raw_folder() if root is None else absolute(root)) / dataset.name
     images, labels = dataset.images.numpy(), dataset.labels.numpy().astype(np.uint8)
     cut = max(1, len(images) * 6 // 7)  # merged again when loaded, so that the order stays as it is
     contents = {

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,17 @@ from lr_core.files import write_atomically
 SCHEMA_VERSION = 2
 LARGEST = 8 << 20  # bytes; the largest record of the paper has 116,000, and no larger file is read into memory
 REMEDY = "run the grid again, which sets it aside"
+
+
+class UnknownRun(LatentReplayError):
+    """A sound record of a data set, case or profile that is not known here; `reason` is the message without its path."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+_STEM = "{dataset}-case{case}-seed{seed}"
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +61,7 @@ class RunId:
     @property
     def stem(self) -> str:
         """Name of the record and of the executed notebook, without suffix."""
-        return f"{self.dataset}-case{self.case}-seed{self.seed}"
+        return _STEM.format(**vars(self))
 
     def record(self, runs: Path) -> Path:
         """Where the record is, below the folder of all runs."""
@@ -140,26 +152,43 @@ def _checked(record: object, path: Path) -> dict:
     content = {name: value for name, value in record.items() if name != "sha256"}
     if digest(content) != record["sha256"]:
         raise LatentReplayError(f"{path}: its content does not match its checksum; {REMEDY}")
+    profile, stem = record["profile"], _STEM.format(**record["run"])
+    if path.stem != stem or path.resolve().parent.name != profile:
+        raise LatentReplayError(f"{path}: is the record of {profile}/{stem}; give it that name back, or {REMEDY}")
     try:
-        run = RunId(record["profile"], **record["run"])
+        RunId(profile, **record["run"])
     except UsageError as error:
-        raise LatentReplayError(f"{path}: {error}; delete it") from error
-    if path.stem != run.stem or path.resolve().parent.name != run.profile:
-        raise LatentReplayError(
-            f"{path}: is the record of {run.profile}/{run.stem}; give it that name back, or {REMEDY}"
-        )
+        dataset = record["run"]["dataset"]
+        remedy = "" if dataset in datasets.DATASETS else f". {unknown_dataset(dataset)}"
+        raise UnknownRun(path, f"{error}{remedy}") from error
     return record
 
 
+def unknown_dataset(name: str) -> str:
+    """What to do where there is a record of a data set, but no description of the set."""
+    return f"To have the data set {name}, set LR_DATA_PATH to the folder that holds {name}/dataset.toml"
+
+
 def read_all(runs: Path, profile: str) -> list[dict]:
-    """All records of a profile, in the order data set (as `datasets.DATASETS`), case, seed."""
+    """All records of a profile, in the order data set (as `datasets.DATASETS`), case, seed.
+
+    Sound ones of a data set or case that is not known here are left out, with one warning for the set or case.
+    """
     if not os.path.isdir(runs):
         raise LatentReplayError(f"{runs}: there is no such folder; name one that holds the runs")
-    records = [read(path) for path in sorted((runs / profile).glob("*.json"))]
+    records, unknown = [], set()
+    for path in sorted((runs / profile).glob("*.json")):
+        try:
+            records.append(read(path))
+        except UnknownRun as error:
+            unknown.add(error.reason)
+    for reason in sorted(unknown):
+        warnings.warn(f"left out, its records are kept: {reason}", stacklevel=2)
+    names = datasets.DATASETS
 
     def order(record: dict) -> tuple[int, int, int]:
         run = record["run"]
-        return datasets.DATASETS.index(run["dataset"]), run["case"], run["seed"]
+        return names.index(run["dataset"]), run["case"], run["seed"]
 
     return sorted(records, key=order)
 
