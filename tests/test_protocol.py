@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lr_core import compute, datasets, models, monitor, protocol, records, run
+from lr_core import compute, datasets, models, monitor, protocol, provenance, records, run
 from lr_core.compute import Compute
 from lr_core.config import CASES, EVALUATIONS, PROFILES, PROTOCOL_VERSION, Settings
 

@@ -20,4 +20,4 @@ DECIMALS = 4  # of coordinates and shares: less than the eye sees, a hundred tho
 
 def rounded(values: ArrayLike, decimals: int = DECIMALS) -> NDArray[np.float64]:
     """The same values, rounded, as a float64 array of their shape; a zero has no sign."""
-    return np.round(np.asarray(values, dtype=np.float64), decimals) + 0.0
+    return np.asarray(np.round(np.asarray(values, dtype=np.float64), decimals) + 0.0, dtype=np.float64)
