@@ -58,6 +58,7 @@ def test_accuracies_are_those_of_the_record(data, committed):
     for name, record in committed.items():
         for key, arm, _, _ in arms(record):
             shown = data["runs"][name]["arms"][key]
+            assert shown["epochs"] == arm["curve"]["epochs"]
             for mode in EVALUATIONS:
                 old, new = ([value / 1e4 for value in curve] for curve in shown["curve"][mode])
                 assert old == pytest.approx(arm["curve"]["old"][mode], abs=5e-5)
@@ -344,6 +345,41 @@ def test_the_epoch_darkens_what_is_lost(opened, data, by):
         assert page.locator("#explorer [data-part=map] path.lost").count() in (lost, lost + 1)  # one is drawn again
         old = run["arms"]["no-replay"]["curve"]["mixed"][0][epoch] / 100
         assert f"epoch {epoch} of {epochs}: old {old:.1f}\u00a0%" in part(page, "reading").inner_text()
+
+
+@pytest.fixture(scope="module")
+def thinned(alone):
+    """The same page, where one arm has its test images predicted after few of its epochs."""
+    head, text, tail = re.split(r'(?<=id="explorer-data">)(.*?)(?=</script>)', alone.read_text(), maxsplit=1)
+    content = json.loads(text)
+    arm = content["runs"][RUN]["arms"]["no-replay"]
+    epochs = [epoch for epoch in arm["epochs"] if epoch <= 10 or epoch % 5 == 0 or epoch == arm["epochs"][-1]]
+    for curves in arm["curve"].values():
+        curves[:] = [[curve[arm["epochs"].index(epoch)] for epoch in epochs] for curve in curves]
+    arm["epochs"] = epochs
+    path = alone.with_name("thinned.html")
+    path.write_text(head + json.dumps(content).replace("<", "\\u003c") + tail)
+    return path, arm
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "shown"),
+    [(10, None, 10), (13, None, 10), (10, "ArrowRight", 15), (15, "ArrowLeft", 10), (3, "ArrowRight", 4)],
+)
+def test_the_epoch_is_one_looked_at(chromium, thinned, asked, key, shown):
+    path, arm = thinned
+    with visit(chromium, path) as seen:
+        seen.page.goto(f"{path.as_uri()}#explore=mnist,1,no-replay,mixed,forgotten,{asked},0")
+        seen.page.reload()
+        if key:
+            part(seen.page, "epoch").press(key)
+        old = arm["curve"]["mixed"][0][arm["epochs"].index(shown)] / 100
+        expect(part(seen.page, "reading")).to_contain_text(
+            f"epoch {shown} of {arm['epochs'][-1]}: old {old:.1f}\u00a0%"
+        )
+        line = part(seen.page, "curve").locator("path.line:not(.other)").first.get_attribute("d")
+        assert line.count(",") == len(arm["epochs"]) < arm["epochs"][-1]
+        assert seen.errors == []
 
 
 def test_it_plays_to_the_end_and_only_when_asked(opened):
