@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 from drawings import drawn
 from IPython.display import Markdown
-from paper import NOT_RUN, count, hours, ours
+from paper import NOT_RUN, count, hours, ours, title
 from tables import simple
 
-from lr_core import config, datasets, figures, records
+from lr_core import config, figures, records
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 NOT_MEASURED = "not measured"
@@ -117,7 +117,7 @@ def many_seeds(seeds: int = 20) -> str:
     if not known:
         return NOT_RUN
     runs = len(config.CASES) * seeds * len(known)
-    names = ", ".join(datasets.describe(name).title for name in known)
+    names = ", ".join(title(name) for name in known)
     total = sum(len(config.CASES) * seeds * mean for mean in known.values())
     peaks = [m["peak_bytes"] for result in measured for m in result["measured"] if m["program"].startswith("lr_core")]
     memory = f" and {max(peaks) / 1e9:.1f} GB of memory for each core at work" if peaks else ""
@@ -130,5 +130,5 @@ def case_times() -> str:
     for name in ours.datasets:
         taken = _seconds(name)
         told = " to ".join(dict.fromkeys([hours(min(taken)), hours(max(taken))])) if taken else NOT_RUN
-        parts.append(f"{datasets.describe(name).title} {told}")
+        parts.append(f"{title(name)} {told}")
     return ", ".join(parts)

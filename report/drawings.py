@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
-from paper import HERE, MEASURES, NOT_RUN, PROFILE, accuracy, arms, hours, ours, published_value
+from paper import HERE, MEASURES, NOT_RUN, PROFILE, accuracy, arms, hours, ours, published_value, title
 from scipy.spatial.distance import pdist
 
 from lr_core import config, datasets, figures, records, thumbnails
@@ -45,7 +45,7 @@ def origin(name: str) -> Markdown:
 
 
 def _image(path: str, alt: str) -> Markdown:
-    alt = alt.replace('"', "&quot;")
+    alt = alt.replace("\\", "\\\\").replace("&", "&amp;").replace('"', "&quot;")
     return Markdown(f'![](<{path}>){{fig-alt="{alt}"}}')
 
 
@@ -70,7 +70,7 @@ def _runs_of(dataset: str | None = None) -> str:
 
 
 def _missing(dataset: str) -> Markdown:
-    return Markdown(f"*{datasets.describe(dataset).title}: {NOT_RUN} under the profile {PROFILE}.*")
+    return Markdown(f"*{title(dataset).markdown}: {NOT_RUN} under the profile {PROFILE}.*")
 
 
 def _per_cent(value: float) -> str:
@@ -84,14 +84,13 @@ def still(dataset: str, kind: str) -> Markdown:
     """A committed figure of a data set: `samples`, `rows` or `pca`."""
     name = f"{dataset}-{kind}"
     data = pd.read_csv(STILLS / f"{name}.csv")
-    title = datasets.describe(dataset).title
     seconds = pd.read_csv(STILLS / "seconds.csv", index_col="dataset").seconds
     _origins[name] = (f"`python -m lr_core figures {dataset}` ({hours(seconds[dataset])})", data)
     classes = list(dict.fromkeys(data.name.astype(str)))
     if kind == "pca":
-        alt = f"{len(data)} images of {title} in the plane of two principal components. {_layout(data)}"
+        alt = f"{len(data)} images of {title(dataset)} in the plane of two principal components. {_layout(data)}"
     else:
-        alt = f"{len(classes)} rows of {data.place.max() + 1} images of {title}, a row for each class: {', '.join(classes)}."
+        alt = f"{len(classes)} rows of {data.place.max() + 1} images of {title(dataset)}, a row for each class: {', '.join(classes)}."
     return _image(f"figures/{name}.svg", alt)
 
 
@@ -173,7 +172,7 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
             )
         said.append(f"Case {case}: from {_per_cent(old[0])} on old classes to (old and new) {'; '.join(ends)}.")
     data = pd.DataFrame(rows, columns=["case", "memory_share", "epoch", "old_accuracy", "new_accuracy"])
-    alt = f"Forgetting curves on {datasets.describe(dataset).title}, {len(records)} cases. {' '.join(said)}"
+    alt = f"Forgetting curves on {title(dataset)}, {len(records)} cases. {' '.join(said)}"
     return drawn(f"forgetting-{dataset}", figures.forgetting_grid(records, evaluation), alt, data, _runs_of(dataset))
 
 
@@ -207,7 +206,7 @@ def budget(dataset: str) -> Markdown:
         )
     data = pd.DataFrame(rows, columns=["case", "memory_share", "memory_bytes", *EVALUATIONS, "published"])
     alt = (
-        f"Accuracy on old classes of {datasets.describe(dataset).title} with memories of "
+        f"Accuracy on old classes of {title(dataset)} with memories of "
         f"{', '.join(_per_cent(share) for share in ours.settings.memory_shares)} of the images. {' '.join(said)}"
     )
     return drawn(f"budget-{dataset}", figures.budget(records, EVALUATIONS, theirs), alt, data, _runs_of(dataset))
@@ -232,7 +231,7 @@ def latents(dataset: str) -> Markdown:
         f"{pdist(means.loc[case, 'second']).mean():.1f} in the second."
         for case in data.case.unique()
     ]
-    alt = f"Latents of test images of {datasets.describe(dataset).title} in two dimensions. {' '.join(said)}"
+    alt = f"Latents of test images of {title(dataset)} in two dimensions. {' '.join(said)}"
     return drawn(f"latents-{dataset}", figures.latents_grid(records, names), alt, data, _runs_of(dataset))
 
 
@@ -273,11 +272,9 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
         else:
             said.append(f"Case {case}: none is forgotten.")
     if not lines:
-        return Markdown(
-            f"*{datasets.describe(dataset).title}: no pictures are kept of the test images of profile {PROFILE}.*"
-        )
+        return Markdown(f"*{title(dataset).markdown}: no pictures are kept of the test images of profile {PROFILE}.*")
     data = pd.DataFrame(rows, columns=["case", "image", "class", "predicted_class", "epoch"])
-    alt = f"Test images of {datasets.describe(dataset).title} that are forgotten first. {' '.join(said)}"
+    alt = f"Test images of {title(dataset)} that are forgotten first. {' '.join(said)}"
     return drawn(f"forgotten-{dataset}", figures.pictures(lines, FORGOTTEN), alt, data, _runs_of(dataset))
 
 

@@ -290,7 +290,7 @@ def _numeric(place: int) -> str:
 
 def _row(run: Run) -> str:
     def link(suffix: str, text: str, label: str) -> str:
-        return f'<a href="{run.profile}/{run.record.stem}{suffix}" aria-label="{label}">{text}</a>'
+        return f'<a href="{run.profile}/{run.record.stem}{suffix}" aria-label="{escape(label)}">{escape(text)}</a>'
 
     cells = [link(".html", run.dataset, run.title), run.case, run.seed, f"{run.epochs:,}", duration(run.seconds)]
     cells.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import warnings
 from collections.abc import Iterable, Iterator
@@ -147,6 +148,28 @@ def read_published(path: Path) -> pd.DataFrame:
 published = read_published(HERE.parent / "data" / "published.csv")
 
 
+class Title(str):
+    """A data set's title, which may be a user's own: as it is for text, escaped for Markdown and for HTML."""
+
+    @property
+    def html(self) -> str:
+        """For table cells and other raw HTML."""
+        return escape(self)
+
+    @property
+    def markdown(self) -> str:
+        """For headings and sentences in Markdown: no sign means anything but itself."""
+        return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", self)
+
+
+def title(dataset: str) -> Title:
+    """The title of a data set; warns where the PDF cannot show it."""
+    found = Title(datasets.describe(dataset).title)
+    if words := figures.without_font(found):
+        warnings.warn(f"{dataset}: the PDF has no font for {', '.join(words)} in its title; the page has", stacklevel=2)
+    return found
+
+
 def run_id(record: dict) -> records.RunId:
     """Which run a record is of."""
     return records.RunId(record["profile"], **record["run"])
@@ -235,8 +258,8 @@ def provenance() -> Markdown:
             }
             for arm in record["arms"]
         ]
-        title = f"{datasets.describe(run['dataset']).title}, case {run['case']}, seed {run['seed']}"
-        runs.append({"title": title, "profile": record["profile"], "page": page(record), "arms": arms})
+        name = f"{title(run['dataset'])}, case {run['case']}, seed {run['seed']}"
+        runs.append({"title": name, "profile": record["profile"], "page": page(record), "arms": arms})
     data = json.dumps({"runs": runs}, separators=(",", ":")).replace("<", "\\u003c")
     script = (HERE / "theme" / "provenance.js").read_text(encoding="utf-8")
     return Markdown(
@@ -414,23 +437,24 @@ def run_state(runs: Runs) -> str:
         done = [record["run"]["case"] for record in runs.of(name)]
         cases = config.profile(runs.profile).cases
         lacking = [str(case) for case in cases if case not in done]
-        title = datasets.describe(name).title
         if not lacking:
-            parts.append(f"{title}: all {count(len(cases))} cases" if len(cases) > 1 else f"{title}: case {cases[0]}")
+            parts.append(
+                f"{title(name)}: all {count(len(cases))} cases" if len(cases) > 1 else f"{title(name)}: case {cases[0]}"
+            )
         elif done:
-            parts.append(f"{title}: case {', '.join(map(str, done))} ({', '.join(lacking)} not run)")
+            parts.append(f"{title(name)}: case {', '.join(map(str, done))} ({', '.join(lacking)} not run)")
         else:
-            parts.append(f"{title}: not run")
+            parts.append(f"{title(name)}: not run")
     return "; ".join(parts)
 
 
 def cases_of(runs: Runs) -> str:
-    """The data sets and cases that there are, in words."""
+    """The data sets and cases that there are, in words of Markdown."""
     parts = []
     for name in runs.datasets:
         if found := sorted(str(record["run"]["case"]) for record in runs.of(name)):
             cases = f"cases {', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else f"case {found[0]}"
-            parts.append(f"{datasets.describe(name).title}, {cases}")
+            parts.append(f"{title(name).markdown}, {cases}")
     return "; ".join(parts) or NOT_RUN
 
 

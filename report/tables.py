@@ -26,6 +26,7 @@ from paper import (
     paired,
     published_value,
     task_images,
+    title,
     told,
 )  # fmt: skip
 
@@ -102,7 +103,7 @@ def _modes(name: str) -> Sequence[str]:
 
 def results(dataset: str, name: str) -> Markdown:
     """One of Tables 4 to 12: published beside ours under each evaluation mode, with the difference below ours."""
-    measures = {key: title for key, title in MEASURES.items() if name != "first-task" or key != "original_test"}
+    measures = {key: measure for key, measure in MEASURES.items() if name != "first-task" or key != "original_test"}
     shares = ours.settings.memory_shares if name == "replay" else (None,)
     profiles, modes = _beside(dataset), _modes(name)
 
@@ -122,7 +123,7 @@ def results(dataset: str, name: str) -> Markdown:
 
     columns = ["Case", *["Memory"] * (name == "replay"), "Accuracy", "Published"]
     upper = _cells(columns, [columns.index("Published")], "th rowspan=2")
-    groups = "".join(f'<th colspan="{len(modes)}">{title}</th>' for title in profiles)
+    groups = "".join(f'<th colspan="{len(modes)}">{name}</th>' for name in profiles)
     below = "".join(f'<th class="num">{mode}</th>' for mode in modes) * len(profiles)
     bodies = [
         ["".join(row(case, share, measure)) for share in shares for measure in measures]
@@ -175,7 +176,7 @@ def data_facts() -> Markdown:
         info = datasets.describe(name)
         record = next(iter(ours.of(name)), None)
         first = f"{record['tasks']['first']['train_images']:,}" if record else NOT_RUN
-        rows.append((info.title, f"{info.images:,}", first, info.licence))
+        rows.append((title(name).html, f"{info.images:,}", first, escape(info.licence)))
     return simple(("Data set", "Images", "Training images, first task of case 1", "Licence"), rows, numeric=(1, 2))
 
 
@@ -214,7 +215,7 @@ def largest_gaps(size: int = 10, evaluation: str = "mixed") -> Markdown:
         theirs = published_value(run["dataset"], run["case"], arm["arm"], measure, arm["memory_share"])
         rows.append(
             (
-                datasets.describe(run["dataset"]).title,
+                title(run["dataset"]).html,
                 run["case"],
                 figures.arm_name(arm),
                 MEASURES[measure].lower(),
@@ -236,7 +237,7 @@ def mean_gaps() -> Markdown:
         groups["Plain SGD"] = literal
     rows = []
     for name in ("first-task", "replay", "no-replay"):
-        for measure, title in MEASURES.items():
+        for measure, measured in MEASURES.items():
             if name == "first-task" and measure == "original_test":
                 continue
             cells = [
@@ -244,7 +245,7 @@ def mean_gaps() -> Markdown:
                 for runs in groups.values()
                 for evaluation in EVALUATIONS
             ]
-            rows.append((name.replace("-", " "), title.lower(), *cells))
+            rows.append((name.replace("-", " "), measured.lower(), *cells))
     modes = [*EVALUATIONS] * len(groups)
     numeric = range(2, 2 + len(modes))
     if len(groups) == 1:
@@ -259,7 +260,7 @@ def replay_gaps() -> Markdown:
     measures = ("test", "original_test")
     rows = [
         [
-            datasets.describe(dataset).title,
+            title(dataset).html,
             *(
                 in_table(number(mean_gap("replay", measure, evaluation, dataset=dataset), ".3f"))
                 for measure in measures
@@ -301,15 +302,15 @@ def provenance() -> Markdown:
     for runs in told:
         for record in runs.records + runs.added:
             run, made = record["run"], [arm["provenance"] for arm in record["arms"]]
-            title = datasets.describe(run["dataset"]).title
             rows.append(
                 (
                     runs.profile,
-                    f'<a class="from" href="{page(record)}">{title}, case {run["case"]}, seed {run["seed"]}</a>',
+                    f'<a class="from" href="{page(record)}">{title(run["dataset"]).html}, case {run["case"]}, '
+                    f"seed {run['seed']}</a>",
                     sum(arm["epochs"] for arm in record["arms"]),
                     hours(records.seconds(record)),
-                    " / ".join(sorted({f"{m['processor']}, {m['precision']}" for m in made})),
-                    " ".join(sorted({(m["commit"] or "unknown")[:7] for m in made})),
+                    escape(" / ".join(sorted({f"{m['processor']}, {m['precision']}" for m in made}))),
+                    escape(" ".join(sorted({(m["commit"] or "unknown")[:7] for m in made}))),
                 )
             )
     columns = ("Profile", "Run", "Epochs", "Time", "Processor, precision", "Commit")
@@ -341,7 +342,7 @@ def precision() -> Markdown:
 def checksums() -> Markdown:
     """SHA-256 of every data file, as verified before each run."""
     rows = [
-        (datasets.describe(name).title, file, f"<code>{sha256[:16]}…</code>")
+        (title(name).html, escape(file), f"<code>{sha256[:16]}…</code>")
         for name in ours.datasets
         for file, sha256 in datasets.checksums(name).items()
     ]

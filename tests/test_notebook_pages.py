@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from browser import DESKTOP, PHONE, dead_links, findings, visit
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
+
+from lr_core import datasets
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,6 +73,18 @@ def make(notebooks, runs, tmp_path, monkeypatch):
         return [f"{run.profile}/{run.record.stem}" for run in converted]
 
     return make
+
+
+@pytest.mark.parametrize("title", ["<script>alert(1)</script>", '" onload="x', "<b>x</b> &amp;"])
+def test_a_title_means_nothing_but_itself(notebooks, make, tmp_path, monkeypatch, title):
+    info = datasets.describe("mnist")
+    monkeypatch.setattr(datasets, "describe", lambda name: replace(info, title=title if name == "mnist" else name))
+    make()
+    for page, count in (("index.html", 2), ("paper/mnist-case1-seed0.html", 2)):
+        soup = BeautifulSoup((tmp_path / "out" / "notebooks" / page).read_text(), "html.parser")
+        assert not soup.select("script, b, [onload]")
+        assert soup.text.count(title) == count
+    assert title in soup.find("img")["alt"]
 
 
 @pytest.mark.parametrize("place", [{"LR_RUNS": "~/runs"}, {}])

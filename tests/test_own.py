@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from lr_core import datasets, own
+from lr_core import bench, datasets, own
 from lr_core.__main__ import cli
 from lr_core.errors import LatentReplayError, UsageError
 
@@ -500,6 +500,27 @@ def test_the_grid_needs_ten_classes(data_root):
     with pytest.raises(UsageError, match="noise: 5 classes; the grid's cases need 10"):
         own.add(own.from_arrays("noise", IMAGES[:10], LABELS[:10]), origin="made here", licence="none", root=data_root)
     assert not data_root.exists()
+
+
+@pytest.mark.parametrize(
+    ("titles", "told"),
+    [
+        (("Signs", "Letters"), ["Signs", "Letters"]),
+        (("Signs", "Signs"), ["Signs (one)", "Signs (two)"]),
+        (("MNIST", "Signs"), ["MNIST (one)", "Signs"]),
+        (("Digits", "Digits"), ["Digits (one)", "Digits (two)"]),
+    ],
+)
+def test_sets_of_one_title_are_told_apart_by_name(data_root, titles, told):
+    for name, title in zip(("one", "two"), titles, strict=True):
+        own.add(own.from_arrays(name, IMAGES, LABELS, title=title), origin="made here", licence="none", root=data_root)
+    assert [datasets.load(name).title for name in ("one", "two")] == told
+    assert [datasets.describe(name).title for name in ("mnist", "digits")] == ["MNIST", "Digits"]
+    field = bench.Bench().fields["dataset"].control
+    options = {name: title for title, name in field.options.items()}
+    assert [options[name] for name in ("one", "two")] == told
+    field.value = "two"
+    assert field.value == "two"
 
 
 def test_a_tilde_is_the_user_s_own_folder_everywhere(tmp_path, monkeypatch):

@@ -11,7 +11,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pandas as pd
+import pypandoc
 import pytest
+from bs4 import BeautifulSoup
 
 from lr_core import datasets, own, records
 from lr_core.errors import LatentReplayError
@@ -165,6 +167,45 @@ def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
     arm = next(arm for arm in runs.added[0]["arms"] if arm["memory_share"] == 0.25)
     assert f"{arm['accuracy']['running']['original_test']:.4f}" in tables.results("mine", "replay").data
     assert "mine, case 1" in tables.provenance().data
+
+
+TITLES = ["signs @home", "<b>x</b>", "*s* and _t_", "<script>alert(1)</script>", "a | b", "[x](y)", "`{python} 1`",
+          "{{< pagebreak >}}", "$x$", "&amp;", "\\textbf{x}", '" onload="x', "~~x~~ ^y^", "# x", "1. x", "-- x"]  # fmt: skip
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_a_title_means_nothing_but_itself(
+    paper, tables, drawings, watched, digits, data_root, tmp_path, monkeypatch, title
+):
+    mine = own.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title=title)
+    own.add(mine, origin="the digits again", licence="<i>none</i>", root=data_root)
+    run_id = records.RunId("smoke", "mine", 1, 0)
+    runs = paper.Runs("smoke", tmp_path)
+    records.write(records.make(run_id, runs.settings, watched.result), run_id.record(tmp_path))
+    for name in ("records", "added", "settings"):
+        monkeypatch.setitem(paper.ours.__dict__, name, getattr(runs, name))
+    monkeypatch.setattr(paper.ours, "profile", "smoke")
+    monkeypatch.setattr(drawings, "DRAWN", tmp_path / "drawn")
+    shown = [getattr(tables, name)().data for name in ("data_facts", "provenance", "checksums")]
+    shown += [f"{paper.title('mine').markdown}: one", f"### {paper.title('mine').markdown}"]
+    shown += [drawings._missing("mine").data, paper.cases_of(runs), drawings.forgetting("mine").data]
+    page = BeautifulSoup(pypandoc.convert_text("\n\n".join(shown), "html", "markdown"), "html.parser")
+    text = re.sub(r"\s+", " ", page.text)
+    assert text.count(title) == 1 + 1 + 4 + 4  # the last table has a row for each of four files
+    assert page.find("img")["data-fig-alt"].startswith(f"Forgetting curves on {title}, 1 cases.")
+    assert {tag.name for tag in page.find_all()} <= {
+        *("table", "thead", "tbody", "tr", "th", "td", "a", "p", "h3", "em", "code", "figure", "figcaption", "img")
+    }
+    assert not page.select("[onload], script")
+    (data,) = re.findall(r'id="provenance">(.*?)</script>', paper.provenance().data)
+    assert json.loads(data)["runs"][0]["title"] == f"{title}, case 1, seed 0"
+
+
+def test_a_title_that_the_pdf_cannot_show_is_told_of(paper, digits, data_root):
+    mine = own.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title="Kannada ಅಂಕಿ 10")
+    own.add(mine, origin="the digits again", licence="none", root=data_root)
+    with pytest.warns(UserWarning, match="mine: the PDF has no font for ಅಂಕಿ in its title"):
+        assert paper.title("mine") == "Kannada ಅಂಕಿ 10"
 
 
 def test_lr_runs_may_begin_with_a_tilde(tmp_path):

@@ -34,7 +34,7 @@ def _evaluate(expressions):
         data = {} if isinstance(value, str) else shell.display_formatter.format(value)[0]
         text = data.get("text/markdown")
         results.append({"text": text if text is not None else
-                        re.sub(r"([\\`*_{}\[\]()<>#+\-.!~$@^|])", r"\\\1", value if isinstance(value, str) else data["text/plain"])})
+                        re.sub(r"([\\`*_{}\[\]()<>#+\-.!~$@^|&])", r"\\\1", value if isinstance(value, str) else data["text/plain"])})
     display({"application/json": results}, raw=True)
 
 def _setup():

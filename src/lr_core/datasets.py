@@ -19,7 +19,7 @@ import tomllib
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from reprlib import repr as shown
@@ -119,15 +119,25 @@ def search_path() -> list[Path]:
 
 @cache
 def _descriptions() -> Mapping[str, Description]:
-    """The project's own, then those that users have put into a data root (`own.add`)."""
-    known = dict(_tables(project_root() / "data" / "datasets.toml"))
+    """The project's own, then those that users have put into a data root (`own.add`).
+
+    A user's set whose title another has goes by its name as well.
+    """
+    shipped = _tables(project_root() / "data" / "datasets.toml")
+    known = dict(shipped)
     for path in [path for root in search_path() for path in _candidates(root)]:
         try:
             for name, info in _tables(path).items():
                 known.setdefault(name, info)
         except LatentReplayError as error:  # a data root may hold what is not ours
             warnings.warn(f"passed over: {error}", stacklevel=3)
-    return known
+    titles = [info.title for info in known.values()]
+    return {
+        name: info
+        if name in shipped or titles.count(info.title) == 1
+        else replace(info, title=f"{info.title} ({name})")
+        for name, info in known.items()
+    }
 
 
 def _candidates(root: Path) -> list[Path]:

@@ -162,6 +162,12 @@ def _has(font: str, character: str) -> bool:
         return False
 
 
+def without_font(text: str) -> list[str]:
+    """The words of a text that the fonts of the project's packages cannot show, in which the PDF is set."""
+    fonts = font_manager.findfont("DejaVu Sans"), str(japanese_font().get_file())
+    return [word for word in text.split() if not all(any(_has(font, sign) for font in fonts) for sign in word)]
+
+
 _warned: set[str] = set()  # words that are known to lack a font: a notebook draws the same names again and again
 
 

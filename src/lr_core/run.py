@@ -9,7 +9,7 @@ from pathlib import Path
 from lr_core import config, datasets, protocol, records
 from lr_core.checkpoints import Checkpoints
 from lr_core.compute import resolve
-from lr_core.files import write_atomically
+from lr_core.files import expanded, write_atomically
 from lr_core.protocol import Progress
 from lr_core.records import RunId
 
@@ -36,6 +36,7 @@ def run(
     LatentReplayError
         The data are not there or damaged, or a folder cannot be written.
     """
+    runs, cache = (folder if folder is None else expanded(folder) for folder in (runs, cache))
     settings = config.profile(run_id.profile).settings
     compute = resolve(settings.precision, threads)
     key = records.key(run_id, settings)
