@@ -8,6 +8,7 @@ endif
 
 PYTHON ?= python3
 VENV := .venv
+PIP := src/lr_core/packages.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -15,6 +16,12 @@ VENV := .venv
 
 # What a reader sets to look at another profile must not end up in the paper itself.
 unexport LR_PROFILE
+
+# What would keep Python from finding what it is given here, or have it find something else first.
+unexport PYTHONHOME PYTHONSAFEPATH
+ifneq ($(VENV),)
+unexport PYTHONPATH
+endif
 
 ##@ Everyday use
 
@@ -26,7 +33,7 @@ help: ## list the targets
 	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
 	  "  VENV=              use the activated environment (environment.yml) instead of .venv"
 
-setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB)
+setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1 GB with CUDA)
 report: ## render the paper from its records: HTML and PDF (a minute)
 test: ## run the tests, the notebooks too
 test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (20 minutes)
@@ -71,11 +78,14 @@ setup: $(READY)
 
 # The stamp holds the folder that it was made in: an environment does not survive being moved. Nor does it survive the
 # removal of the Python that it was made with, after which its bin/python is a link to nothing.
+MADE := $(VENV)/.made-by-make
+empty = find "$(VENV)" -mindepth 1 -maxdepth 1 ! -name .made-by-make -exec rm -rf {} +
 STALE := $(shell [ ! -e "$(READY)" ] || { [ -x "$(PY)" ] && [ "$$(cat "$(READY)")" = "$$(pwd -P)" ]; } || echo FORCE)
 FORCE:
 
 # The first file written and the last one removed is .unfinished: what an interrupted setup leaves is built anew.
 # setuptools comes with the lock, so that building lr_core itself needs no further download.
+# Only an environment with the mark .made-by-make is ever removed; one that the user has put there is installed into.
 $(READY): requirements.lock pyproject.toml $(STALE)
 	@"$(PYTHON)" -c '' 2>/dev/null || { echo "$(PYTHON) does not run; install Python 3.11 or newer," \
 	  "or name one: make PYTHON=python3.12" >&2; exit 1; }
@@ -87,15 +97,18 @@ $(READY): requirements.lock pyproject.toml $(STALE)
 	  { apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; } || true; }
 	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments (it has no" \
 	  "ensurepip); on Debian and Ubuntu, as root: apt-get install python3-venv. Then make again" >&2; exit 1; }
-	@[ ! -e "$(VENV)" ] || { [ ! -e "$(VENV)/.unfinished" ] && [ -z "$(STALE)" ] && "$(PY)" -c '' 2>/dev/null; } || { \
-	  echo "$(VENV) is unfinished, moved or lost its Python: building it anew"; rm -rf "$(VENV)"; }
-	@mkdir -p "$(VENV)"
+	@[ ! -e "$(MADE)" ] || { [ ! -e "$(VENV)/.unfinished" ] && [ -z "$(STALE)" ] && "$(PY)" -c '' 2>/dev/null; } || { \
+	  echo "$(VENV) is unfinished, moved or lost its Python: building it anew"; $(empty); }
+	@[ -n "$$(ls -A "$(VENV)" 2>/dev/null)" ] || { mkdir -p "$(VENV)"; touch "$(MADE)"; }
+	@[ -e "$(MADE)" ] || "$(PY)" -m pip --version >/dev/null 2>&1 || { echo "$(VENV) was not made by make, and its Python" \
+	  "does not run or has no pip; move it away, or give it pip: $(PY) -m ensurepip" >&2; exit 1; }
 	@touch "$(VENV)/.unfinished"
 	@rm -f "$@"
 	@[ -x "$(PY)" ] || { echo "Making $(VENV) with $$("$(PYTHON)" --version)"; "$(PYTHON)" -m venv "$(VENV)"; }
 	@echo "Installing the $$(grep -c == requirements.lock) packages of requirements.lock (minutes, the first time)"
-	@quiet=; [ -t 1 ] || quiet=--quiet; "$(PY)" -m pip install $$quiet --no-input --disable-pip-version-check -r requirements.lock
-	@"$(PY)" -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@quiet=; [ -t 1 ] || quiet=--quiet; \
+	  "$(PY)" $(PIP) install $$quiet --no-input --disable-pip-version-check -r requirements.lock
+	@"$(PY)" $(PIP) install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@pwd -P > "$@"
 	@rm "$(VENV)/.unfinished"
 
@@ -105,7 +118,7 @@ endif
 lock: $(READY) | $(CHECK)
 	@echo "Resolving pyproject.toml (minutes: it downloads what it looks at)"
 	@mkdir -p .cache
-	@$(PY) -m pip install --quiet --dry-run --ignore-installed --no-build-isolation --disable-pip-version-check \
+	@$(PY) $(PIP) install --quiet --dry-run --ignore-installed --no-build-isolation --disable-pip-version-check \
 	  --python-version 3.11 --only-binary=:all: --target .cache/lock --report .cache/lock.json '.[cluster,lab,report,test]'
 	@{ grep '^#' requirements.lock; $(PY) -c "$$PINS" .cache/lock.json; } > .cache/requirements.lock
 	@mv .cache/requirements.lock requirements.lock
@@ -143,8 +156,7 @@ QUARTO := $(shell command -v quarto 2>/dev/null)
 # $(call render[,folder below _output]). Both put both files there, or fail.
 ifneq ($(QUARTO),)
 ENGINE := Quarto
-render = QUARTO_PYTHON="$$($(PY) -c 'import sys; print(sys.executable)')" \
-  quarto render report$(if $1, --output-dir _output/$1)
+render = $(PY) -m lr_core.jupyter quarto render report$(if $1, --output-dir _output/$1)
 else
 ENGINE := report/render, no quarto being on PATH
 render = $(PY) report/render report/index.qmd --output-dir report/_output$(if $1,/$1) >/dev/null
@@ -180,8 +192,8 @@ figures: $(READY) | $(CHECK)
 
 # Without the clock times of each cell, which would differ in every run.
 notebooks: $(READY) | $(CHECK)
-	@$(PY) -m jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
-	  --ExecutePreprocessor.extra_arguments=--log-level=40 notebooks/*.ipynb
+	@$(PY) -m lr_core.jupyter $(PY) -m jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
+	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.extra_arguments=--log-level=40 notebooks/*.ipynb
 	@echo "Stored the outputs of notebooks/*.ipynb"
 
 # Status 1 says that some runs failed, and which: what did run is rendered all the same.
@@ -214,7 +226,7 @@ bench: $(READY) | $(CHECK)
 	  $(PY) -m venv .venv-avalanche && \
 	  $(PY) -c 'import sysconfig, pathlib; print(sysconfig.get_path("purelib"), pathlib.Path("src").resolve(), sep="\n")' \
 	    > .venv-avalanche/lib/$$($(PY) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')/site-packages/project.pth && \
-	  .venv-avalanche/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r benchmarks/requirements.txt && \
+	  .venv-avalanche/bin/python $(PIP) install --quiet --no-input --disable-pip-version-check -r benchmarks/requirements.txt && \
 	  touch .venv-avalanche/.ready; } || { echo "Avalanche cannot be had; it is left out" >&2; rm -rf .venv-avalanche; }
 	@$(PY) -m lr_core data fashion-mnist >/dev/null
 	@$(PY) benchmarks
@@ -224,7 +236,7 @@ bench: $(READY) | $(CHECK)
 AUDIT := .cache/audit
 audit: $(READY) | $(CHECK)
 	@[ -e $(AUDIT)/.ready ] || { echo "Installing pip-audit into $(AUDIT)"; rm -rf $(AUDIT); $(PY) -m venv $(AUDIT) && \
-	  $(AUDIT)/bin/python -m pip install --quiet --no-input --disable-pip-version-check pip-audit==2.10.1 && \
+	  $(AUDIT)/bin/python $(PIP) install --quiet --no-input --disable-pip-version-check pip-audit==2.10.1 && \
 	  touch $(AUDIT)/.ready; } || { echo "pip-audit cannot be had; nothing was checked" >&2; exit 3; }
 	@rm -f $(AUDIT)/found
 	@$(AUDIT)/bin/python -m pip_audit --requirement requirements.lock --no-deps --disable-pip --strict \
@@ -236,11 +248,14 @@ audit: $(READY) | $(CHECK)
 
 # The figures of a notebook that is not trusted are left out until it is run. notebooks/.jupyter has settings, behind those
 # that the user has made: JupyterLab would ask whether it may fetch news.
+# The kernel python3 is this environment's, before one of the user's.
 # JupyterLab refuses to run as root, which is who one is in a container, unless told that it may.
 lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/notebooks/.jupyter$(if $(JUPYTER_CONFIG_PATH),:$(JUPYTER_CONFIG_PATH))
 lab: $(READY) | $(CHECK)
 	@$(PY) -m jupyter trust notebooks/*.ipynb >/dev/null
-	@root=; [ "$$(id -u)" != 0 ] || root=--allow-root; $(PY) -m jupyterlab $$root --LabApp.default_url=/lab/tree/notebooks
+	@root=; [ "$$(id -u)" != 0 ] || root=--allow-root; \
+	  JUPYTER_PATH="$$($(PY) -c 'import sys; print(sys.prefix)')/share/jupyter$${JUPYTER_PATH:+:$$JUPYTER_PATH}" \
+	  $(PY) -m jupyterlab $$root --LabApp.default_url=/lab/tree/notebooks
 
 # ------------------------------------------------------------------------------------------------------- cleaning
 
@@ -252,5 +267,8 @@ clean:
 	@echo "Removed rendered reports and caches"
 
 clean-all: clean
-	@rm -rf .venv .venv-avalanche .cache src/*.egg-info
+	@[ ! -e .venv/.made-by-make ] || { \
+	  find .venv -mindepth 1 -maxdepth 1 ! -name .made-by-make -exec rm -rf {} + ; rm -rf .venv; }
+	@rm -rf .venv-avalanche .cache src/*.egg-info
 	@echo "Removed the environments and what unfinished runs trained"
+	@[ ! -e .venv ] || echo "Kept .venv, which make has not made"

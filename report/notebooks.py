@@ -3,8 +3,8 @@
     python report/notebooks.py [--output-dir report/_output] [--runs report/runs]
 
 Every run of the profiles paper and literal, and of the one in LR_PROFILE, becomes `notebooks/<profile>/<run>.html` with
-its notebook and its record beside it. Only what changed is converted; what is no longer among the runs is removed. In a
-git checkout the last commit is written too, as `source.zip`.
+its notebook and its record beside it. Only what changed is converted; what is no longer among the runs is removed. The
+sources are written too, as `source.zip`: the last commit, or where there is none the files as they are.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import dataclasses
 import filecmp
 import functools
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from html import escape
 from pathlib import Path
 
@@ -32,6 +36,11 @@ from lr_core.files import absolute, write_atomically
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAPER = "Latent replay, re-run"
+PREFIX = "latent-replay"  # the folder in source.zip
+PARTS = (
+    ".ci", ".gitignore", "CITATION.cff", "LICENSE", "Makefile", "README.md", "benchmarks", "conftest.py", "data", "docs",
+    "environment.yml", "notebooks", "pyproject.toml", "report", "requirements.lock", "src", "tests",
+)  # fmt: skip
 PROFILES = config.RESULTS  # all others are preliminary, and their pages say so
 
 STYLE = """
@@ -213,8 +222,14 @@ def notebook_page(run: Run) -> bytes:
 def _exporter():
     from nbconvert import HTMLExporter
 
-    return HTMLExporter(
+    class Exporter(HTMLExporter):
+        def get_prefix_root_dirs(self) -> list[str]:
+            return [os.path.join(sys.prefix, "share", "jupyter")]  # a user may have templates of the same names
+
+    return Exporter(
         template_name="basic",
+        extra_template_basedirs=[],
+        template_data_paths=[],
         exclude_anchor_links=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
@@ -341,15 +356,34 @@ def page(
 
 
 def archive(target: Path) -> None:
-    """The last commit as a zip file; nothing where this is no git checkout."""
-    if not (ROOT / ".git").exists() or not shutil.which("git"):
-        return
-    command = ["git", "archive", "--format=zip", "--prefix=latent-replay/", "HEAD"]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True)
-    if made.returncode:
-        click.echo(f"no {target.name}: {made.stderr.decode(errors='replace').strip()}", err=True)
-    else:
-        write_atomically(target, made.stdout)
+    """The sources as a zip file: the last commit, or where there is none the files as they are."""
+    content = None
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        command = ["git", "-c", "core.autocrlf=false", "archive", "--format=zip", f"--prefix={PREFIX}/", "HEAD"]
+        made = subprocess.run(command, cwd=ROOT, capture_output=True)
+        content = made.stdout if made.returncode == 0 else None
+    write_atomically(target, content or _zipped())
+
+
+def _zipped() -> bytes:
+    """A zip file of `PARTS` without what .gitignore names."""
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
+
+    def kept(path: Path) -> bool:
+        place = path.relative_to(ROOT)
+        return not any(
+            place.is_relative_to(name) if "/" in name else any(fnmatch(part, name) for part in place.parts)
+            for name in ignored
+        )
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as file:
+        for part in PARTS:
+            found = [ROOT / part] if (ROOT / part).is_file() else sorted((ROOT / part).rglob("*"))
+            for path in found:
+                if path.is_file() and kept(path):
+                    file.write(path, f"{PREFIX}/{path.relative_to(ROOT).as_posix()}")
+    return buffer.getvalue()
 
 
 if __name__ == "__main__":

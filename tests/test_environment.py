@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from lr_core import packages
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -163,8 +167,8 @@ def test_make_alone_is_help():
 def checkout(tmp_path: Path) -> Path:
     """The files that make goes by, in a folder with spaces in its name, with a Python that only pretends.
 
-    It logs what it is asked to install to `log`; it has no ensurepip while `no-ensurepip` exists and cannot install
-    while `no-network` exists.
+    It logs what it is asked to install to `log`; it has no ensurepip while `no-ensurepip` exists, no pip while `no-pip`
+    exists and cannot install while `no-network` exists.
     """
     folder = tmp_path / "a check out"
     folder.mkdir()
@@ -178,7 +182,8 @@ def checkout(tmp_path: Path) -> Path:
         """case "$*" in
         *ensurepip*) [ ! -e no-ensurepip ];;
         "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> log;;
-        "-m pip "*) [ ! -e no-network ] && echo pip >> log;;
+        "-m pip --version") [ ! -e no-pip ];;
+        "src/lr_core/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
         "report/render "*) mkdir -p "$4" && touch "$4/index.html" "$4/latent-replay.pdf" && echo "render $LR_PROFILE" >> log;;
         "report/notebooks.py "*) mkdir -p "$3/notebooks" && touch "$3/notebooks/index.html" && echo "pages $LR_PROFILE" >> log;;
         "-m lr_core "*) echo "$*" >> log;;
@@ -247,6 +252,32 @@ def test_environment_that_somebody_made_by_hand_is_kept(checkout: Path):
 
 
 @pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (
+            "no-pip",
+            ".venv was not made by make, and its Python does not run or has no pip; move it away, or give it pip",
+        ),
+        ("no-network", ""),
+        ("no-python", ".venv was not made by make"),
+    ],
+)
+def test_environment_that_make_has_not_made_is_never_removed(checkout: Path, fault: str, says: str):
+    python = script(checkout / ".venv/bin/python", (checkout / "bin/python3").read_text().partition("\n")[2])
+    (checkout / ".venv/mine").touch()
+    (checkout / fault).touch()
+    if fault == "no-python":
+        python.write_text("exit 1")
+    for _ in range(2):
+        made = make(checkout, "setup", **with_fakes(checkout))
+        assert made.returncode != 0
+        assert says in made.stderr
+        assert (checkout / ".venv/mine").exists()
+    assert make(checkout, "clean-all", **with_fakes(checkout)).returncode == 0
+    assert (checkout / ".venv/mine").exists()
+
+
+@pytest.mark.parametrize(
     ("user", "apt", "status", "says"),
     [
         ("0", "rm no-ensurepip", 0, "Installing python3-venv"),
@@ -300,7 +331,7 @@ def test_activated_environment_is_used_as_it_is(checkout: Path):
 @pytest.mark.parametrize(
     ("quarto", "target", "calls"),
     [
-        (True, "report", "quarto render report\n"),
+        (True, "report", "python -m lr_core.jupyter quarto render report\n"),
         (True, "quick", "quarto render report --output-dir _output/quick;"),
         (False, "report", "python report/render report/index.qmd --output-dir report/_output >"),
         (False, "quick", "python report/render report/index.qmd --output-dir report/_output/quick >"),
@@ -394,6 +425,7 @@ def test_reproduce_trains_then_renders(checkout: Path):
     ],
 )
 def test_what_cleaning_leaves(checkout: Path, target: str, left: set[str]):
+    assert make(checkout, "setup", **with_fakes(checkout)).returncode == 0
     gone = {"report/_output/index.html", ".cache/other", ".pytest_cache/x", "src/lr_core/__pycache__/x"}
     present = gone | {".venv/.ready", ".cache/runs/arm", "data/raw/images", "report/runs/paper/a.json"}
     for name in present:
@@ -401,6 +433,147 @@ def test_what_cleaning_leaves(checkout: Path, target: str, left: set[str]):
         (checkout / name).touch()
     assert make(checkout, target, **with_fakes(checkout)).returncode == 0
     assert {name for name in present if (checkout / name).exists()} == left
+
+
+# ---------------------------------------------------------------------------------------- what the user's machine holds
+
+
+def test_pip_goes_by_the_ways_of_the_user_and_by_no_other_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    settings = tmp_path / "pip.conf"
+    settings.write_text(
+        "[global]\nindex-url = file:///a\nextra-index-url = file:///b\n  file:///c\nproxy = p\n"
+        "constraint = c.txt\ntarget = t\nuser = true\n[install]\nproxy = q\nuser = true\n[download]\nproxy = r\n"
+    )
+    given = {"CONFIG_FILE": str(settings), "FIND_LINKS": "/wheels", "CERT": "/cert", "INDEX_URL": "file:///d"}
+    for name in (
+        "USER",
+        "TARGET",
+        "PREFIX",
+        "ROOT",
+        "CONSTRAINT",
+        "REQUIREMENT",
+        "NO_DEPS",
+        "REQUIRE_HASHES",
+        "NO_BINARY",
+    ):
+        given[name] = "1"
+    for name, value in given.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    found = {name: value for name, value in packages.environment().items() if name.startswith("PIP_")}
+    urls = found.pop("PIP_EXTRA_INDEX_URL").split()
+    assert urls == ["file:///b", "file:///c"]
+    assert found == {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": "file:///d",
+        "PIP_FIND_LINKS": "/wheels",
+        "PIP_CERT": "/cert",
+        "PIP_PROXY": "q",
+    }
+
+
+def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "tiny_thing-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny_thing.py", "")
+        wheel.writestr("tiny_thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1.0\n")
+        wheel.writestr(
+            "tiny_thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr("tiny_thing-1.0.dist-info/RECORD", "")
+    (tmp_path / "constraints").write_text("tiny-thing==2.0\n")
+    wrong = {"PIP_USER": "1", "PIP_CONSTRAINT": str(tmp_path / "constraints"), "PIP_REQUIRE_HASHES": "1"}
+    ways = {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "src/lr_core/packages.py", "install", "--dry-run", "tiny-thing"],
+        env=os.environ | wrong | ways,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Would install tiny-thing-1.0" in done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def of_a_user(tmp_path_factory) -> dict[str, str]:
+    """Variables that lead to settings, a kernel and data of a user, each of which would change or end a notebook."""
+    home = tmp_path_factory.mktemp("home")
+    startup = home / "ipython" / "profile_default" / "startup" / "mine.py"
+    kernel = home / "jupyter" / "kernels" / "python3" / "kernel.json"
+    foreign = home / "data" / "sensors" / "dataset.toml"
+    for path in (startup, kernel, foreign):
+        path.parent.mkdir(parents=True)
+    startup.write_text("import pandas\npandas.set_option('display.max_rows', 2)\nprint('startup of the user')\n")
+    kernel.write_text(json.dumps({"argv": ["false"], "display_name": "mine", "language": "python"}))
+    foreign.write_text("name = 'sensors'")
+    (home / "matplotlibrc").write_text("text.usetex: True\nsavefig.facecolor: black\nno.such.key: 1\n")
+    (home / "first.py").write_text("print('first of the user')")
+    return {
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_PATH": str(home / "jupyter"),
+        "JUPYTER_PREFER_ENV_PATH": "0",
+        "MATPLOTLIBRC": str(home / "matplotlibrc"),
+        "MPLBACKEND": "none-such",
+        "PYTHONSTARTUP": str(home / "first.py"),
+        "PYTHONSAFEPATH": "1",
+        "LR_DATA_PATH": str(home / "data"),
+    }
+
+
+def run(*command: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_stored_outputs_are_compared_without_settings_of_the_user(of_a_user: dict[str, str]):
+    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "notebooks/datasets.ipynb", folder=ROOT, **of_a_user)
+    assert done.returncode == 0, done.stdout
+
+
+def test_notebooks_of_the_grid_run_without_settings_of_the_user(of_a_user: dict[str, str], tmp_path: Path):
+    source = "from lr_core import notebooks\nwith notebooks.executed('datasets', {}) as made: print(made.decode())"
+    done = run("-c", source, folder=tmp_path, **of_a_user)
+    cells, stored = (
+        json.loads(done.stdout)["cells"],
+        json.loads((ROOT / "notebooks/datasets.ipynb").read_text())["cells"],
+    )
+
+    def shown(cells: list[dict]) -> list:
+        return [output.get("data") or output["text"] for cell in cells for output in cell.get("outputs", [])]
+
+    assert shown(cells) == shown(stored)
+
+
+def test_the_paper_is_rendered_without_settings_of_the_user(of_a_user: dict[str, str], tmp_path: Path):
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "beside.py").write_text("FOUND = 'a module beside the document'")
+    (tmp_path / "paper" / "matplotlibrc").write_text("text.usetex: True")
+    (tmp_path / "paper" / "index.qmd").write_text(
+        """---
+title: Facts
+---
+
+```{python}
+import os, sys
+import beside, matplotlib, pandas
+print(beside.FOUND)
+print(matplotlib.rcParams["text.usetex"], pandas.get_option("display.max_rows"))
+print(os.environ["LR_RUNS"] == os.path.join(os.path.dirname(os.getcwd()), "my runs"), sys.executable)
+```
+"""
+    )
+    done = run(ROOT / "report/render", "paper/index.qmd", folder=tmp_path, **of_a_user | {"LR_RUNS": "my runs"})
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "paper" / "index.html").read_text()
+    for fact in ("a module beside the document", "False 60", f"True {sys.executable}"):
+        assert fact in page
+    assert "of the user" not in page
 
 
 # ----------------------------------------------------------------------------------------------- citation, licence, CI

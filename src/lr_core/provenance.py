@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
+import os
 import platform
 import subprocess
 from functools import cache
@@ -41,14 +42,22 @@ def library() -> str:
 def _sources() -> dict[str, object]:
     """Git commit, whether the library differed from it, and a digest of the library as it was imported."""
 
+    checkout = Path(__file__).resolve().parents[2]
+    # Without what git tells its hooks, which may be of another repository.
+    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+
     def git(*arguments: str) -> str | None:
+        if not (checkout / ".git").exists():  # an unpacked archive, perhaps inside another repository
+            return None
         try:
             command = ["git", "-C", str(Path(__file__).parent), *arguments]
-            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            return subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=10, env=environment
+            ).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             return None
 
-    changes = git("status", "--porcelain", "--", ".")
+    changes = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
     return {
         "commit": git("rev-parse", "HEAD"),
         "uncommitted_changes": None if changes is None else bool(changes),
