@@ -202,6 +202,18 @@ def test_a_scheduler_has_workers_of_its_own():
         cluster.Cluster(workers=2)
 
 
+def test_a_configuration_of_dask_that_cannot_be_read_is_one_line(tmp_path):
+    (tmp_path / "dask.yaml").write_text("distributed: [scheduler\n")
+    command = [sys.executable, "-m", "lr_core", "grid", "--profile", "smoke", "--case", "1", "--executor", "dask"]
+    command += ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    environment = os.environ | {"DASK_CONFIG": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: --executor dask: the configuration of dask cannot be read; put it right: ")
+    assert "dask.yaml" in line
+
+
 def test_without_the_extra_the_message_names_it(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "lr_core.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)

@@ -194,6 +194,26 @@ def test_bad_requests_are_one_line(tmp_path, arguments, status, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("limit", "status", "words"),
+    [
+        (
+            "ulimit -n 100",
+            1,
+            "error: only 100 files may be open at a time, and 1 runs at a time need 128: allow more (ulimit",
+        ),
+        ("ulimit -S -n 32", 0, ""),  # the process raises it as far as it needs
+    ],
+)
+def test_few_open_files_are_enough_or_one_line(tmp_path, limit, status, words):
+    command = [sys.executable, "-m", "lr_core", "grid", "--profile", "smoke", "--case", "1"]
+    command += ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    shell = ["sh", "-c", f'{limit}; exec "$@"', "sh", *command]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=400)
+    assert (done.returncode, done.stderr[: len(words)]) == (status, words)
+    assert done.stderr.count("\n") == (1 if words else 0)
+
+
 def test_an_unknown_notebook_parameter_is_refused():
     from lr_core import notebooks
     from lr_core.errors import UsageError

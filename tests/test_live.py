@@ -50,6 +50,7 @@ def test_tasks_are_digits_with_a_bar_between_them(text, tasks):
         ("01 | 12", "class 1 is chosen twice"),
         ("01 | 2x", "'x' is no class"),
         ("01 / 23", "'/' is no class"),
+        (123456789, "tasks are 123456789, which is no text"),  # what papermill's -p makes of 0123456789
     ],
 )
 def test_tasks_that_cannot_be_are_refused_in_one_line(text, complaint):

@@ -221,27 +221,79 @@ def test_a_damaged_file_is_one_line(notebooks, runs, tmp_path, suffix, text):
 
 def git(folder, *arguments):
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+    environment = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, env=environment)
+
+
+def files_in(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+@pytest.fixture
+def checkout(notebooks, tmp_path, monkeypatch):
+    """The files of a checkout without git, and what has come to lie beside them."""
+    folder = tmp_path / "checkout"
+    for name in (
+        "README.md",
+        "src/a.py",
+        "src/__pycache__/a.pyc",
+        "data/raw/big",
+        ".venv/b",
+        "report/_output/c",
+        "mine.txt",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    shutil.copy(ROOT / ".gitignore", folder)
+    monkeypatch.setattr(notebooks, "ROOT", folder)
+    return folder
+
+
+def test_source_without_git_is_the_files_of_the_checkout_and_nothing_beside_them(notebooks, checkout, tmp_path):
+    notebooks.archive(tmp_path / "source.zip")
+    assert set(files_in(tmp_path / "source.zip")) == {
+        "latent-replay/README.md",
+        "latent-replay/src/a.py",
+        "latent-replay/.gitignore",
+    }
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
-def test_source_is_the_last_commit_where_there_is_one(notebooks, tmp_path, monkeypatch, capsys):
-    checkout, target = tmp_path / "checkout", tmp_path / "source.zip"
-    checkout.mkdir()
-    monkeypatch.setattr(notebooks, "ROOT", checkout)
-    notebooks.archive(target)
-    assert (target.exists(), capsys.readouterr().err) == (False, "")
+def test_source_is_the_last_commit_where_there_is_one(notebooks, checkout, tmp_path):
     git(checkout, "init")
-    notebooks.archive(target)
-    assert not target.exists()
-    assert "no source.zip: " in capsys.readouterr().err
-    (checkout / "a.txt").write_text("committed")
+    notebooks.archive(tmp_path / "source.zip")
+    assert "latent-replay/README.md" in files_in(tmp_path / "source.zip"), "no commit yet"
+    git(checkout, "config", "core.autocrlf", "true")
+    (checkout / "a.txt").write_text("committed\n")
     git(checkout, "add", "a.txt")
     git(checkout, "commit", "-m", "a")
     (checkout / "a.txt").write_text("changed since")
-    notebooks.archive(target)
-    with zipfile.ZipFile(target) as archive:
-        assert archive.read("latent-replay/a.txt") == b"committed"
+    notebooks.archive(tmp_path / "source.zip")
+    assert files_in(tmp_path / "source.zip") == {"latent-replay/a.txt": b"committed\n"}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout")
+def test_source_without_git_has_all_that_is_tracked(notebooks):
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    assert {name.partition("/")[0] for name in tracked if name} == set(notebooks.PARTS)
+
+
+def test_templates_of_the_user_are_not_used(make, tmp_path, monkeypatch):
+    make()
+    expected = (tmp_path / "out/notebooks/paper/mnist-case1-seed0.html").read_bytes()
+    for folder in ("jupyter/nbconvert/templates/basic", "here/basic"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "index.html.j2").write_text("of the user")
+        (tmp_path / folder / "conf.json").write_text("{}")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.chdir(tmp_path / "here")
+    shutil.rmtree(tmp_path / "out")
+    sys.modules["notebooks"]._exporter.cache_clear()
+    make()
+    assert (tmp_path / "out/notebooks/paper/mnist-case1-seed0.html").read_bytes() == expected
 
 
 # -- the pages of the committed runs ----------------------------------------------------------------------------------

@@ -119,8 +119,7 @@ def test_the_data_of_a_figure_can_be_downloaded(chromium, paper):
 
 
 def test_every_link_leads_somewhere(paper):
-    from_git = [] if (paper.parent / "source.zip").exists() else ["source.zip"]  # it is made in a git checkout
-    assert [link for link in dead_links(paper) if link not in from_git] == []
+    assert dead_links(paper) == []
     told = set(re.findall(r"notebooks/[\w./-]+\.html", paper.read_text()))  # by scripts too
     assert [link for link in told if not (paper.parent / link).is_file()] == []
     assert told

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -527,3 +528,17 @@ def test_the_version_of_pytorch_names_its_build_where_the_package_does_not(monke
     monkeypatch.setattr(provenance.importlib.metadata, "version", lambda name: "2.13.0")
     monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
     assert provenance._versions.__wrapped__()["torch"] == "2.13.0+cu130"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_a_checkout_without_git_is_not_taken_for_the_repository_around_it(tmp_path, monkeypatch):
+    source = tmp_path / "unpacked" / "src" / "lr_core" / "provenance.py"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    for arguments in (["init"], ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--allow-empty", "-m", "a"]):
+        environment = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True, env=environment)
+    monkeypatch.setattr(provenance, "__file__", str(source))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    found = provenance._sources.__wrapped__()
+    assert (found["commit"], found["uncommitted_changes"]) == (None, None)

@@ -188,7 +188,7 @@ def _executor(name: str, workers: int | None, due: int) -> tuple[Executor, int, 
         from lr_core.kernels import Kernels
 
         workers = min(due, workers or _cores())
-        return Kernels(), workers, f"{workers} at a time"
+        return Kernels(workers), workers, f"{workers} at a time"
     try:
         from lr_core.cluster import Cluster
     except ImportError as error:

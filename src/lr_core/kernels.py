@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +12,24 @@ from typing import Any, Protocol
 from lr_core import notebooks, records
 from lr_core.errors import LatentReplayError
 from lr_core.records import RunId
+
+FILES, FILES_OF_A_KERNEL = 64, 64  # open at a time in this process, sockets and pipes too, with room to spare
+
+
+def _allow_files(needed: int, workers: int) -> None:
+    """Raise this process's own limit of open files as far as it may be, or is needed.
+
+    ZeroMQ ends the process where it gets no file, and a kernel without one dies without a word.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+    if most < needed:
+        raise LatentReplayError(
+            f"only {most} files may be open at a time, and {workers} runs at a time need {needed}: "
+            f"allow more (ulimit -n {needed}), or take fewer --workers"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class Executor(AbstractContextManager[Any], Protocol):
@@ -32,9 +52,14 @@ class Kernels(Executor):
     """The `Executor` of one machine: a kernel for each run, with one thread, which is faster than one with several.
 
     Kernels end with this process, however it ends, and with the context.
+
+    Parameters
+    ----------
+    workers : runs at a time, for which enough files can be opened; else a `LatentReplayError`
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        _allow_files(FILES + FILES_OF_A_KERNEL * workers, workers)
         self._lifeline, end = os.pipe()
         self._end = open(end, "wb")  # noqa: SIM115 (closed by `stop`)
 

@@ -14,6 +14,7 @@ import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import repr as shown
 
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ def parse_tasks(text: str) -> tuple[tuple[int, ...], ...]:
     """
     if not isinstance(text, str):  # papermill's -p makes a number of digits alone, without the zeros that lead
         raise UsageError(
-            f"tasks are {text!r}, a {type(text).__name__}; write text, with a bar between tasks, as in '01234 | 56789'"
+            f"tasks are {shown(text)}, which is no text: write digits, and a bar between tasks, as in '01234 | 56789' "
+            "(digits alone are a number to papermill's -p, and text to its -r)"
         )
     strange = re.search(r"[^\d\s,|]", text)
     if strange:

@@ -46,6 +46,7 @@ def executed(
     lifeline : reading end of a pipe; the kernel ends when the other end is closed. One of its own where none is given
     """
     import papermill  # here: whoever only plans does not need it
+    import zmq
     from jupyter_client import AsyncKernelManager
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from traitlets import default
@@ -93,7 +94,7 @@ def executed(
         except (DeadKernelError, CellTimeoutError) as failure:
             word = f"its kernel died ({first_line(str(failure))}): it was killed, or the memory ran out"
             raise NotebookError(word) from failure
-        except (OSError, RuntimeError) as failure:
+        except (OSError, RuntimeError, zmq.ZMQError) as failure:
             raise NotebookError(f"{type(failure).__name__}: {first_line(str(failure))}") from failure
         for warning in _warnings(result):
             warnings.warn(warning, stacklevel=3)
@@ -122,5 +123,6 @@ def _cleaned(notebook: bytes, hidden: list[str]) -> bytes:
 
 
 def first_line(text: str) -> str:
-    """The first line that says something."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")
+    """The first line that says something; where none does, where to look."""
+    said = (line.strip() for line in text.splitlines() if line.strip())
+    return next(said, "it says no more; is memory, disk space or the number of open files at its limit?")

@@ -25,7 +25,9 @@ SECTIONS = ("global", "install")  # of pip's files; the later one goes before th
 def environment() -> dict[str, str]:
     """Environment variables with which `python -m pip install` goes by the user's ways and by no other setting."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    asked = kept | dict.fromkeys(("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0")  # each would list the settings of one file
+    asked = kept | dict.fromkeys(
+        ("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0"
+    )  # each would list the settings of one file
     if "PIP_CONFIG_FILE" in os.environ:
         asked["PIP_CONFIG_FILE"] = os.environ["PIP_CONFIG_FILE"]
     command = [sys.executable, "-m", "pip", "config", "list"]
