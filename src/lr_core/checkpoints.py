@@ -7,13 +7,24 @@ import hashlib
 import json
 import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-
-import safetensors
-import safetensors.torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lr_core.files import set_aside, write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: handed to the caller after every epoch."""
+
+    arm: str
+    done: float  # share of the run's arms, counting the present one by its epochs towards the cap
+    epoch: int
+    train_accuracy: float
 
 
 def arm_name(arm: str, share: float | None) -> str:
@@ -43,6 +54,8 @@ class Checkpoints:
         """Tensors and results of an arm, or None. What is damaged is named, set aside and not used."""
         if self.folder is None or not (file := self._file(arm, finished)).exists():
             return None
+        import safetensors  # here: it imports torch, and whoever only counts arms does not need it
+
         try:
             with safetensors.safe_open(file, "pt") as content:
                 kept = content.metadata()
@@ -67,6 +80,8 @@ class Checkpoints:
         """Keep an arm; once it is finished, what was kept while it was not is removed."""
         if self.folder is None:
             return
+        import safetensors.torch
+
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         text = json.dumps(result)
         metadata = {
@@ -96,4 +111,6 @@ class Checkpoints:
 
 
 def _digest(tensors: dict[str, Tensor], result: str) -> str:
+    import safetensors.torch
+
     return hashlib.sha256(safetensors.torch.save(tensors) + result.encode()).hexdigest()

@@ -19,11 +19,10 @@ import distributed
 from distributed.scheduler import KilledWorker
 
 from lr_core import config, fetching, files, provenance, records
-from lr_core.checkpoints import Checkpoints
+from lr_core.checkpoints import Checkpoints, Progress
 from lr_core.datasets import project_root
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.kernels import Executor, Kernels
-from lr_core.protocol import Progress
 from lr_core.records import RunId
 from lr_core.run import read_progress, write_progress
 

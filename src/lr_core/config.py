@@ -10,10 +10,12 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from reprlib import repr as shown
-
-import torch
+from typing import TYPE_CHECKING
 
 from lr_core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 PROTOCOL_VERSION = 1
 """Raised by whoever changes, on purpose, the numbers that a run produces; every record is then due again."""
@@ -220,4 +222,6 @@ def derived_seed(seed: int, *purpose: object) -> int:
 
 def generator(seed: int, *purpose: object) -> torch.Generator:
     """A CPU generator for one purpose. On the CPU even for CUDA runs: the same images are then drawn everywhere."""
+    import torch  # here: it takes seconds, and most commands need none
+
     return torch.Generator().manual_seed(derived_seed(seed, *purpose))

@@ -27,11 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lr_core.config import CLASSES
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.files import absolute
+
+if TYPE_CHECKING:
+    import torch
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -218,6 +220,8 @@ def load(name: str) -> Dataset:
     Raises UsageError for an unknown name, and LatentReplayError if a file is nowhere on the search path, or nowhere
     intact; the message says where was looked.
     """
+    import torch  # here: whoever only plans does not need it
+
     info = describe(name)
     _check_names(info)
     if info.folder:

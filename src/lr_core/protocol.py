@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from lr_core import config, memory, metrics, models
-from lr_core.checkpoints import Checkpoints, arm_name
+from lr_core.checkpoints import Checkpoints, Progress, arm_name
 from lr_core.compute import Compute, resolve
 from lr_core.config import Case, Settings
 from lr_core.datasets import Dataset
@@ -35,16 +35,6 @@ class Task:
     classes: tuple[int, ...]
     train: Tensor  # (n,) int64
     test: Tensor  # (n,) int64
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is: handed to the caller after every epoch."""
-
-    arm: str
-    done: float  # share of the run's arms, counting the present one by its epochs towards the cap
-    epoch: int
-    train_accuracy: float
 
 
 def split(dataset: Dataset, classes: Sequence[int], settings: Settings, seed: int) -> Task:

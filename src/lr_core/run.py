@@ -6,11 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from lr_core import config, datasets, protocol, records
-from lr_core.checkpoints import Checkpoints
-from lr_core.compute import resolve
-from lr_core.files import expanded, write_atomically
-from lr_core.protocol import Progress
+from lr_core import config, datasets, records
+from lr_core.checkpoints import Checkpoints, Progress
+from lr_core.files import absolute, write_atomically
 from lr_core.records import RunId
 
 
@@ -36,7 +34,10 @@ def run(
     LatentReplayError
         The data are not there or damaged, or a folder cannot be written.
     """
-    runs, cache = (folder if folder is None else expanded(folder) for folder in (runs, cache))
+    from lr_core import protocol  # here: whoever only asks for progress needs no PyTorch
+    from lr_core.compute import resolve
+
+    runs, cache = (folder if folder is None else absolute(folder) for folder in (runs, cache))
     settings = config.profile(run_id.profile).settings
     compute = resolve(settings.precision, threads)
     key = records.key(run_id, settings)
