@@ -42,6 +42,19 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items):
+    """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a file's fixtures.
+
+    The paper's group comes first, as the longest; the order within a group stays.
+    """
+    for item in items:
+        paper = {"rendered", "chromium"} & set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("paper" if paper else item.path.name))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "paper")
+
+
 @dataclass
 class Watched:
     """A run of TINY on the digits, case 1, seed 0, and what was seen of it while it ran."""
