@@ -10,6 +10,7 @@ from pathlib import Path
 
 import browser
 import hypothesis
+import pypdf
 import pytest
 import torch
 
@@ -166,6 +167,12 @@ def rendered(tmp_path_factory):
             stdout=subprocess.DEVNULL,
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def leaves(rendered):
+    """The text of every leaf of the rendered PDF; to take it out needs seconds."""
+    return [leaf.extract_text() for leaf in pypdf.PdfReader(rendered / "latent-replay.pdf").pages]
 
 
 @pytest.fixture(scope="session")

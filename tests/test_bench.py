@@ -2,17 +2,22 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from lr_core import datasets, fetching
+from lr_core import datasets, fetching, live
 from lr_core.bench import SPLITS, Bench
 from lr_core.errors import LatentReplayError
 
 
 @pytest.fixture
 def bench(monkeypatch, tmp_path):
-    """A bench on a machine that has the digits and no other data, with the smallest settings."""
+    """A bench on a machine that has the digits and no other data, with the smallest settings.
+
+    In double precision, for which nothing is compiled.
+    """
+    monkeypatch.setattr(live, "QUICK", replace(live.QUICK, precision="fp64"))
     monkeypatch.setenv("LR_DATA_PATH", "")
     monkeypatch.setattr(datasets, "raw_folder", lambda: tmp_path)
     made = Bench()

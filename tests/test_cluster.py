@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -15,7 +13,7 @@ from click.testing import CliRunner
 from test_end_to_end import ROOT, kept_arm
 from test_faults import EVERY_CASE, PROMPT, Grid, all_gone, checkout, kernels, numbers, same, undisturbed
 
-from lr_core import cluster, datasets, records
+from lr_core import cluster, records
 from lr_core.__main__ import cli
 
 assert undisturbed  # a fixture
@@ -173,17 +171,6 @@ def test_with_no_scheduler_named_it_is_a_cluster_of_this_machine(undisturbed, tm
     output = grid.finish()
     assert "2 runs, on 2 workers of the dask scheduler at tcp://127.0.0.1:" in output
     assert same(grid, undisturbed, numbers)
-
-
-def test_what_the_guide_says_of_time_is_what_the_records_say():
-    guide = (ROOT / "docs" / "cluster.md").read_text()
-    said = {name: float(hours) for name, hours in re.findall(r"^\| (.*) \| (\d+) \|$", guide, re.MULTILINE)}
-    for name in datasets.PAPER_DATASETS:
-        taken = [records.seconds(record) for record in PAPER if record["run"]["dataset"] == name]
-        expected = 4 * 20 * statistics.mean(taken) / 3600
-        assert said[datasets.describe(name).title] == pytest.approx(expected, rel=0.2)
-    total = said.pop("all three")
-    assert total == pytest.approx(sum(said.values()), abs=10)
 
 
 def nobody():

@@ -143,11 +143,6 @@ def test_unknown_setting_names_the_known_ones():
         assert field.name in str(refusal.value)
 
 
-def test_settings_cannot_be_changed_after_the_check():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Settings().momentum = 5
-
-
 # -- profiles -----------------------------------------------------------------------------------------------------
 
 

@@ -269,13 +269,6 @@ class Tables(HTMLParser):
             self.cells[-1] += data.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def read(target):
-    """The page, and the text of every leaf of the PDF."""
-    page = (target / "index.html").read_text()
-    pdf = [leaf.extract_text() for leaf in pypdf.PdfReader(target / "latent-replay.pdf").pages]
-    return page, pdf
-
-
 @pytest.fixture(scope="module")
 def smoke_paper(grid, tmp_path_factory):
     target = tmp_path_factory.mktemp("smoke-paper")
@@ -286,12 +279,13 @@ def smoke_paper(grid, tmp_path_factory):
         timeout=300,
         stdout=subprocess.DEVNULL,
     )
-    return read(target)
+    pdf = [leaf.extract_text() for leaf in pypdf.PdfReader(target / "latent-replay.pdf").pages]
+    return (target / "index.html").read_text(), pdf
 
 
 @pytest.fixture(scope="module")
-def paper(rendered):
-    return read(rendered)
+def paper(rendered, leaves):
+    return (rendered / "index.html").read_text(), leaves
 
 
 def test_a_preliminary_paper_says_so_on_every_page(smoke_paper):

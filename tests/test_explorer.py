@@ -320,7 +320,7 @@ def test_another_address_is_followed_and_other_anchors_are_left_alone(opened):
 def test_the_link_is_copied(opened):
     page = opened(START, permissions=["clipboard-read", "clipboard-write"])
     part(page, "share").click()
-    assert part(page, "copied").inner_text() == "Copied."
+    expect(part(page, "copied")).to_have_text("Copied.")  # once the clipboard has answered
     assert page.evaluate("navigator.clipboard.readText()").endswith(START)
 
 

@@ -20,8 +20,15 @@ def paper(rendered):
     return rendered / "index.html"
 
 
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", DESKTOP),
+        ("dark", PHONE),
+        pytest.param("light", PHONE, marks=pytest.mark.long),
+        pytest.param("dark", DESKTOP, marks=pytest.mark.long),
+    ],
+)
 def test_axe_finds_nothing(chromium, paper, scheme, width):
     with visit(chromium, paper, width, color_scheme=scheme) as seen:
         assert findings(seen.page) == []

@@ -147,6 +147,23 @@ def written(record, run_id, tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("LR_PROFILE", "full", "unknown profile 'full'; known are paper"),
+        ("LR_RUNS", "no/such/folder", "no/such/folder: there is no such folder"),
+    ],
+)
+def test_a_report_of_what_is_not_there_is_one_line(module, monkeypatch, variable, value, words):
+    """What the first cell raises; that of a cell's error the report shows one line, test_render.py tells."""
+    monkeypatch.setenv(variable, value)
+    for name in ("paper", "tables", "drawings"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(LatentReplayError, match=words) as refused:
+        list(module("paper").ours.records)
+    assert len(str(refused.value).splitlines()) == 1
+
+
 def test_a_record_of_other_settings_is_left_out_and_named(paper, written):
     runs = paper.Runs("smoke", written)  # the record's settings are the tests' own, not those of the profile
     with pytest.warns(UserWarning, match="smoke digits case 1 seed 0: its record is out of date"):

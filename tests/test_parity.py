@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pypdf
@@ -76,6 +77,7 @@ class Print:
     outline: list[str]
 
     @classmethod
+    @cache  # seconds
     def read(cls, path: Path) -> "Print":
         reader = pypdf.PdfReader(path)
 
