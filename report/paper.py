@@ -7,6 +7,7 @@ missing, a table says "not run" and a number in a sentence says so too.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -165,9 +166,14 @@ class Title(str):
 def title(dataset: str) -> Title:
     """The title of a data set; warns where the PDF cannot show it."""
     found = Title(datasets.describe(dataset).title)
-    if words := figures.without_font(found):
-        warnings.warn(f"{dataset}: the PDF has no font for {', '.join(words)} in its title; the page has", stacklevel=2)
+    _warn_of_missing_font(dataset, found)
     return found
+
+
+@functools.cache  # once, however often the title is shown
+def _warn_of_missing_font(dataset: str, title: str) -> None:
+    if words := figures.without_font(title):
+        warnings.warn(f"{dataset}: the PDF has no font for {', '.join(words)} in its title; the page has", stacklevel=3)
 
 
 def run_id(record: dict) -> records.RunId:

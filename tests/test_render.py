@@ -318,6 +318,17 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path, text, line, says):
     assert (folder / "index.html").read_text() == "the last good one"
 
 
+def test_a_warning_is_for_whoever_renders_and_stops_nothing(tmp_path):
+    document = tmp_path / "paper.qmd"
+    document.write_text(
+        "---\ntitle: T\n---\n\n```{python}\nimport warnings\n\ndef said(word):\n    warnings.warn(f'mind {word}')\n"
+        "    return 'a&amp;b <b>'\n```\n\nHere `{python} said('this')`.\n"
+    )
+    result = render(document, tmp_path / "out")
+    assert (result.returncode, result.stderr) == (0, "warning: mind this\n")
+    assert "Here a&amp;amp;b &lt;b&gt;." in (tmp_path / "out" / "paper.html").read_text()
+
+
 def test_usage(tmp_path):
     done = render(tmp_path / "missing.qmd", tmp_path)
     assert done.returncode == 2

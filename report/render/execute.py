@@ -86,6 +86,10 @@ def execute(client: NotebookClient, path: Path, line: int, code: str) -> list:
         raise Problem(path, line + int(inside[1]) if inside else line, f"the cell raised {last}") from None
     except DeadKernelError:
         raise Problem(path, line, "the kernel died while it ran this cell") from None
+    for output in cell.outputs:  # a warning is for whoever renders, not for the reader
+        if output.get("name") == "stderr":
+            for line in re.findall(r"(?m)^.*\bUserWarning: (.*)$", output.text):
+                print(f"warning: {line}", file=sys.stderr)
     return cell.outputs
 
 
@@ -94,7 +98,8 @@ def evaluate(client: NotebookClient, path: Path, prose: Prose) -> None:
     values = []
     if prose.expressions:
         call = f"_evaluate({[expression for _, expression in prose.expressions]!r})"
-        values = execute(client, path, prose.line, call)[0]["data"]["application/json"]
+        outputs = execute(client, path, prose.line, call)
+        values = next(output["data"]["application/json"] for output in outputs if "data" in output)
         if "error" in values[-1]:
             line, expression = prose.expressions[len(values) - 1]
             raise Problem(path, line, f"`{{python}} {expression}` raised {values[-1]['error']}")
