@@ -12,7 +12,7 @@ PIP := src/lr_core/packages.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup data figures notebooks report quick reproduce test test-long lab bench audit lock clean clean-all environment FORCE
+.PHONY: help setup data figures notebooks report quick reproduce check test test-long lab bench audit lock clean clean-all environment FORCE
 
 # What a reader sets to look at another profile must not end up in the paper itself.
 unexport LR_PROFILE
@@ -31,11 +31,13 @@ help: ## list the targets
 	  '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
 	@printf '%s\n' "" "Every target that needs it sets .venv up by itself. Options:" \
 	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
-	  "  VENV=              use the activated environment (environment.yml) instead of .venv"
+	  "  VENV=              use the activated environment (environment.yml) instead of .venv" \
+  "  WORKERS=4          run the tests in as many processes, instead of two"
 
 setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1 GB with CUDA)
 report: ## render the paper from its records: HTML and PDF (a minute)
-test: ## run the tests, the notebooks too
+check: ## look over the code and run the unit tests (a minute)
+test: ## run the tests, the notebooks too (5 minutes)
 test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (20 minutes)
 lab: ## open the notebooks in JupyterLab
 
@@ -211,9 +213,19 @@ reproduce: $(READY) | $(CHECK)
 
 # ---------------------------------------------------------------------------------------------------------- tests
 
+# Processes that share the tests out among them; tests/conftest.py says which tests stay together, and in which order.
+WORKERS := 2
+SHARED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+check: $(READY) | $(CHECK)
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet src tests report
+	@$(PY) -m mypy
+	@$(PY) -m pytest $(SHARED) -m 'not long and not slow' tests
+
 test: $(READY) | $(CHECK)
 	@echo "Running the tests and the notebooks"
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(SHARED)
 
 test-long: $(READY) | $(CHECK)
 	@echo "Running the tests that disturb real grids"

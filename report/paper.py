@@ -15,7 +15,7 @@ import statistics
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from html import escape
 from pathlib import Path
 
@@ -187,6 +187,7 @@ def accuracy(record: dict, arm: dict, evaluation: str, measure: str) -> Value | 
     return None if found is None else Value(found, [source(record, arm)])
 
 
+@cache
 def published_value(dataset: str, case: int, name: str, measure: str, share: float | None = None) -> float | None:
     """A value of the original's Tables 4 to 12, or None where it has none."""
     rows = published[(published.dataset == dataset) & (published.arm == name) & (published.case == case)]

@@ -47,10 +47,13 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(items):
     """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a file's fixtures.
 
-    The paper's group comes first, as the longest; the order within a group stays.
+    The paper's group comes first, as the longest; the order within a group stays. What needs the paper or a browser, and
+    every notebook, is slow.
     """
     for item in items:
         paper = {"rendered", "chromium"} & set(getattr(item, "fixturenames", ()))
+        if paper or item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("paper" if paper else item.path.name))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "paper")

@@ -12,6 +12,8 @@ from sets import present
 
 from lr_core import models
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

@@ -23,6 +23,8 @@ from click.testing import CliRunner
 from lr_core import datasets, records
 from lr_core.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

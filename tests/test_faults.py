@@ -24,6 +24,8 @@ from lr_core import datasets, files, records
 from lr_core.records import RunId
 from lr_core.run import run
 
+pytestmark = pytest.mark.slow
+
 LINUX = sys.platform == "linux"
 PROMPT = 5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # seconds: five, where the machine is free
 ROOT_ON_LINUX = pytest.mark.skipif(not LINUX or os.geteuid() != 0, reason="only root may do this, and here on Linux")

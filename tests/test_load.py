@@ -16,6 +16,8 @@ from test_faults import Grid
 from lr_core import config, records
 from lr_core.records import RunId
 
+pytestmark = pytest.mark.slow
+
 RUNS, AT_A_TIME = 48, 8  # `python tests/test_load.py 240` is the same with more
 
 

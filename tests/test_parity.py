@@ -19,7 +19,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.xdist_group("paper")  # its fixture asks for the rendered one by name
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]  # its fixture asks for the rendered one by name
 ACCURACY = r"(?<![\w.])[+−]?\d\.\d{4}(?!\d)"
 OURS = r'<td class="num diff[^>]*><a [^>]*>'  # begins a table cell with an accuracy of ours
 NUMBER = r"(?<![\w.])[+−]?\d[\d,]*(?:\.\d+)?(?!\w)"

@@ -13,6 +13,8 @@ from xml.etree.ElementTree import canonicalize
 import pytest
 from pypdf import PdfReader
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURE = ROOT / "tests" / "render" / "paper.qmd"
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
