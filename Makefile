@@ -12,7 +12,7 @@ PIP := src/lr_core/packages.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup data figures notebooks report quick reproduce check test test-long lab bench audit lock clean clean-all environment FORCE
+.PHONY: help setup data figures notebooks report quick reproduce check test test-processors test-long lab bench audit lock clean clean-all environment FORCE
 
 # What a reader sets to look at another profile must not end up in the paper itself.
 unexport LR_PROFILE
@@ -28,7 +28,7 @@ endif
 help: ## list the targets
 	@echo "usage: make <target>"
 	@awk -F ':.*## ' \
-	  '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	  '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' Makefile
 	@printf '%s\n' "" "Every target that needs it sets .venv up by itself. Options:" \
 	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
 	  "  VENV=              use the activated environment (environment.yml) instead of .venv" \
@@ -38,6 +38,7 @@ setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1 GB with 
 report: ## render the paper from its records: HTML and PDF (a minute)
 check: ## look over the code and run the unit tests (a minute)
 test: ## run the tests, the notebooks too (5 minutes)
+test-processors: ## run the notebooks as on other processors, with 1, 2 and 4 threads (10 minutes)
 test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (20 minutes)
 lab: ## open the notebooks in JupyterLab
 
@@ -231,6 +232,10 @@ test-long: $(READY) | $(CHECK)
 	@echo "Running the tests that disturb real grids"
 	@$(PY) -m pytest -m long
 	@$(PY) -m pytest tests/test_bad_input.py --hypothesis-profile thorough
+
+test-processors: $(READY) | $(CHECK)
+	@echo "Running the notebooks as on other processors"
+	@$(PY) scripts/processors.py
 
 # Avalanche in an environment of its own, which sees the packages of this one: torch is installed once.
 bench: $(READY) | $(CHECK)

@@ -134,7 +134,11 @@ def probe(variables: dict[str, str]) -> dict:
 
 def no_effect(processor: Processor, here: dict, there: dict) -> list[str]:
     """What an imitation did not change: all that it asks for must be chosen, and unless that is so here, must show."""
-    wrong = [f"{n} chose {there['chosen'][n]}, not {v}" for n, v in processor.chosen.items() if there["chosen"][n] != v]
+    wrong = [
+        f"{n} chose {there['chosen'][n]}, not {v or 'no more than it has to'}"
+        for n, v in processor.chosen.items()
+        if there["chosen"][n] != v
+    ]
     if processor.chosen != here["chosen"] and here["digests"] == there["digests"]:
         wrong.append("not one bit of any computation changed")
     return wrong
