@@ -128,7 +128,7 @@ def test_no_index_is_named():
 
 # ----------------------------------------------------------------------------------------------------------- Makefile
 
-ASKED_FOR = ["setup", "data", "report", "quick", "reproduce", "test", "lab", "bench", "clean"]
+ASKED_FOR = ["setup", "data", "report", "quick", "reproduce", "check", "test", "lab", "bench", "clean"]
 
 
 def clean_environment(**more: str) -> dict[str, str]:
