@@ -32,7 +32,7 @@ help: ## list the targets
 	@printf '%s\n' "" "Every target that needs it sets .venv up by itself. Options:" \
 	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
 	  "  VENV=              use the activated environment (environment.yml) instead of .venv" \
-  "  WORKERS=4          run the tests in as many processes, instead of two"
+	  "  WORKERS=4          run the tests in as many processes, instead of two"
 
 setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1 GB with CUDA)
 report: ## render the paper from its records: HTML and PDF (a minute)

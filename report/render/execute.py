@@ -6,6 +6,7 @@ Public: run.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from base64 import b64decode
 from pathlib import Path
