@@ -43,7 +43,7 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+@pytest.hookimpl(wrapper=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items):
     """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a file's fixtures.
 
@@ -57,6 +57,7 @@ def pytest_collection_modifyitems(items):
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("paper" if paper else item.path.name))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "paper")
+    return (yield)
 
 
 @dataclass
