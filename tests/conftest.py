@@ -13,6 +13,7 @@ import hypothesis
 import pypdf
 import pytest
 import torch
+from _pytest.nodeid import coerce_node_id
 
 from lr_core import checkpoints, config, datasets, models, protocol, records
 from lr_core.compute import Compute
@@ -57,7 +58,11 @@ def pytest_collection_modifyitems(items):
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("paper" if paper else item.path.name))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "paper")
-    return (yield)
+    result = yield
+    for item in items:
+        if item.nodeid != getattr(item, "_nodeid", item.nodeid):
+            item._id = coerce_node_id(item._nodeid)  # pytest-xdist 3.8 sets the latter, pytest 9.2 reads the former
+    return result
 
 
 @dataclass
