@@ -118,6 +118,7 @@ def environment(processor: Processor | None, threads: int, dispatched: str = "")
     found = {name: value for name, value in os.environ.items() if name not in known}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         found[name] = str(threads)
+    found["OMP_WAIT_POLICY"] = "PASSIVE"  # threads without work leave the cores to the next combination
     found["MKL_DYNAMIC"] = "FALSE"  # MKL, and PyTorch with it, would take no more threads than there are cores
     if processor is not None:
         found |= processor.variables
@@ -151,27 +152,16 @@ def compare(notebooks: list[Path], variables: dict[str, str], threads: int) -> t
             text = notebook.read_text()
             (Path(folder) / notebook.name).write_text(text.replace(PARAMETER, PARAMETER[:-1] + str(threads)))
         # Apart from this project's settings of pytest, which name other tests.
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-c",
-            os.devnull,
-            "--rootdir",
-            folder,
-            "-p",
-            "no:cacheprovider",
-        ]
+        own = ["-c", os.devnull, "--rootdir", folder, "-p", "no:cacheprovider"]
         done = subprocess.run(
-            [*command, "--nbval", "--nbval-current-env", "--color=no", "--tb=short", folder],
+            [sys.executable, "-m", "pytest", "-q", "--color=no", *own, "--nbval", "--nbval-current-env", folder],
             cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-    failed = re.findall(r"^(?:FAILED|ERROR) (?:.*/)?([^/]*\.ipynb::Cell \d+|.*)", done.stdout, flags=re.MULTILINE)
+    failed = re.findall(r"^(?:FAILED|ERROR) (.*?)(?: - |$)", done.stdout, flags=re.MULTILINE)
     passed = re.search(r"(\d+) passed", done.stdout)
     if done.returncode and not failed:
         failed = [done.stdout.strip()[-2000:] or f"pytest ended with status {done.returncode}"]
-    return int(passed[1]) if passed else 0, [name.partition(" - ")[0] for name in failed]
+    return int(passed[1]) if passed else 0, failed
 
 
 def main(notebooks: list[Path]) -> int:
