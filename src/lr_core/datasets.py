@@ -63,7 +63,7 @@ class Dataset:
 
     def __str__(self) -> str:
         """Title, number of images, and of each class its number, name and images."""
-        counts = torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
+        counts = self.labels.bincount(minlength=len(self.class_names)).tolist()
         classes = (
             f"{number} {name} ({count:,})"
             for number, (name, count) in enumerate(zip(self.class_names, counts, strict=True))
