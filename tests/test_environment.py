@@ -609,14 +609,13 @@ def ci(tmp_path: Path):
     return runs
 
 
-@pytest.mark.parametrize(
-    ("failing", "status"),
-    [("none", 0), ("test", 1), ("report", 1), ("test-long", 1)],
-    ids=["all pass", "test fails", "report fails", "test-long fails"],
-)
+CI = ("test", "report", "test-processors", "test-long")
+
+
+@pytest.mark.parametrize(("failing", "status"), [("none", 0), *((target, 1) for target in CI)])
 def test_ci_runs_all_commands_and_fails_if_one_does(ci, tmp_path: Path, failing: str, status: int):
     ran = ci(make=f'echo "$* $LR_DATA_PATH" >> "$LOG"; [ "$1" != {failing} ]', chromium="")
-    assert log(tmp_path) == [f"{target} {tmp_path}/shared/data" for target in ("test", "report", "test-long")]
+    assert log(tmp_path) == [f"{target} {tmp_path}/shared/data" for target in CI]
     assert ran.returncode == status
     assert (f"make {failing}: FAILED" in ran.stdout) == (status != 0)
     assert "Chromium" not in ran.stdout

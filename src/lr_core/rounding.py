@@ -18,6 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 DECIMALS = 4  # of coordinates and shares: less than the eye sees, a hundred thousand times what processors differ by
 
 
-def rounded(values: ArrayLike, decimals: int = DECIMALS) -> NDArray[np.float64]:
+def rounded(values: ArrayLike, decimals: int = DECIMALS) -> NDArray[np.floating]:
     """The same values, rounded, as a float64 array of their shape; a zero has no sign."""
     return np.asarray(np.round(np.asarray(values, dtype=np.float64), decimals) + 0.0, dtype=np.float64)
