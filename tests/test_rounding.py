@@ -30,9 +30,10 @@ def other_processor(value):
     """The same data but for the last bits of its floating point numbers, however these are nested."""
     if isinstance(value, float):
         return value + 1e-9 * float(GENERATOR.uniform(-1, 1))
-    if isinstance(value, np.ndarray | torch.Tensor):
-        real = value.dtype in (np.float64, torch.float64)
-        return value + 1e-9 * (2 * torch.rand(value.shape, dtype=torch.float64) - 1).numpy() if real else value
+    if isinstance(value, torch.Tensor):
+        return torch.from_numpy(other_processor(value.numpy()))
+    if isinstance(value, np.ndarray):
+        return value + 1e-9 * GENERATOR.uniform(-1, 1, value.shape) if value.dtype == np.float64 else value
     if isinstance(value, pd.DataFrame):
         return value.map(other_processor)
     if isinstance(value, dict):
