@@ -39,7 +39,7 @@ PAPER = "Latent replay, re-run"
 PREFIX = "latent-replay"  # the folder in source.zip
 PARTS = (
     ".ci", ".gitignore", "CITATION.cff", "LICENSE", "Makefile", "README.md", "benchmarks", "conftest.py", "data", "docs",
-    "environment.yml", "notebooks", "pyproject.toml", "report", "requirements.lock", "src", "tests",
+    "environment.yml", "notebooks", "pyproject.toml", "report", "requirements.lock", "scripts", "src", "tests",
 )  # fmt: skip
 PROFILES = config.RESULTS  # all others are preliminary, and their pages say so
 

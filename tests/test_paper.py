@@ -309,7 +309,7 @@ def test_what_momentum_changes_is_told_of_the_runs_that_both_have(paper, with_pl
     ],
 )
 def test_how_much_is_learned_when_the_old_is_lost(paper, record, monkeypatch, old, training):
-    lost = {"old": {"batch": old}, "train_accuracy": [0.4, 0.8, 0.95]}
+    lost = {"old": {"batch": old}, "epochs": [0, 1, 2, 3], "train_accuracy": [0.4, 0.8, 0.95]}
     arms = [{**arm, "curve": lost} for arm in record["arms"]]
     run = {"dataset": "mnist", "case": 1, "seed": 0}
     monkeypatch.setitem(paper.ours.__dict__, "records", [{**record, "run": run, "arms": arms}])

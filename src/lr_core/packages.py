@@ -47,4 +47,7 @@ if __name__ == "__main__":
         own = environment()
     except subprocess.CalledProcessError as failure:  # pip has said why
         sys.exit(failure.returncode)
-    os.execve(sys.executable, [sys.executable, "-m", "pip", *sys.argv[1:]], own)
+    try:
+        sys.exit(subprocess.run([sys.executable, "-m", "pip", *sys.argv[1:]], env=own).returncode)
+    except KeyboardInterrupt:  # which pip has had too
+        sys.exit(130)
