@@ -390,7 +390,7 @@ def test_a_figure_is_described_by_its_data_and_brings_them(drawings, one_run, mo
     assert "Digits" in alt
     origin = drawings.origin(f"{draw}-digits").data
     assert "python -m lr_core grid" in origin
-    data = pd.read_csv(urlopen(re.search(r"\((data:text/csv[^)]*)\)", origin)[1]))
+    data = pd.read_csv(urlopen(re.search(r'"(data:text/csv[^"]*)"', origin)[1]))
     assert (
         len(data)
         == {
