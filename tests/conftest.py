@@ -46,18 +46,22 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(wrapper=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items):
-    """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a file's fixtures.
+    """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a browser, a file.
 
-    The paper's group comes first, as the longest; the order within a group stays. What needs the paper or a browser, and
-    every notebook, is slow.
+    The longest groups come first; the order within a group stays. What needs the paper or a browser, and every notebook,
+    is slow.
     """
+    first = ["paper", "browser"]
     for item in items:
-        paper = {"rendered", "chromium"} & set(getattr(item, "fixturenames", ()))
-        if paper or item.path.suffix == ".ipynb":
+        needs = set(getattr(item, "fixturenames", ()))
+        group = "paper" if "rendered" in needs else "browser" if "chromium" in needs else item.path.name
+        if group in first or item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("paper" if paper else item.path.name))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "paper")
+            item.add_marker(pytest.mark.xdist_group(group))
+    groups = [item.get_closest_marker("xdist_group").args[0] for item in items]
+    places = {id(item): (first + groups).index(group) for item, group in zip(items, groups, strict=True)}
+    items.sort(key=lambda item: places[id(item)])
     result = yield
     for item in items:
         if item.nodeid != getattr(item, "_nodeid", item.nodeid):
