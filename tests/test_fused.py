@@ -143,7 +143,12 @@ def trained(threads: int, precision: str, images: int) -> dict[str, Tensor]:
     network = nn.Sequential(*map(where.place, models.build(0)))
     labels = torch.arange(images) % 10
     training = Training(
-        network, photographs(images), labels, settings=settings, compute=where, generator=torch.Generator().manual_seed(0)
+        network,
+        photographs(images),
+        labels,
+        settings=settings,
+        compute=where,
+        generator=torch.Generator().manual_seed(0),
     )
     epochs = list(training)
     with where.sharing():
