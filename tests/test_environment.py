@@ -531,23 +531,44 @@ def run(*command: str | Path, folder: Path, **environment: str) -> subprocess.Co
     )
 
 
-def test_stored_outputs_are_compared_without_settings_of_the_user(of_a_user: dict[str, str]):
-    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "notebooks/datasets.ipynb", folder=ROOT, **of_a_user)
+FACTS = """import beside, pandas
+import matplotlib.pyplot as plt
+from lr_core import datasets
+
+print(pandas.get_option("display.max_rows"), plt.rcParams["text.usetex"], "digits" in datasets.available())
+plt.close(plt.figure())"""
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Path:
+    """A notebook that prints what the user's settings would change, with the outputs that it has without them."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (folder / "beside.py").write_text("")
+    output = {"output_type": "stream", "name": "stdout", "text": ["60 False True\n"]}
+    cell = {"cell_type": "code", "id": "facts", "metadata": {}, "execution_count": 1}
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": [cell | {"source": FACTS, "outputs": [output]}], "metadata": metadata}
+    (folder / "facts.ipynb").write_text(json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 5}))
+    return folder / "facts.ipynb"
+
+
+def test_stored_outputs_are_compared_without_settings_of_the_user(of_a_user: dict[str, str], facts: Path):
+    options = ["-q", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml"]
+    options += ["-p", "conftest"]  # that beside it, which says how nbval starts a kernel
+    done = run("-m", "pytest", *options, facts, folder=facts.parent, **of_a_user | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stdout
 
 
-def test_notebooks_of_the_grid_run_without_settings_of_the_user(of_a_user: dict[str, str], tmp_path: Path):
-    source = "from lr_core import notebooks\nwith notebooks.executed('datasets', {}) as made: print(made.decode())"
+def test_notebooks_of_the_grid_run_without_settings_of_the_user(of_a_user: dict[str, str], facts: Path, tmp_path: Path):
+    source = f"""from lr_core import notebooks
+notebooks.NOTEBOOKS = notebooks.Path({str(facts.parent)!r})
+with notebooks.executed("facts", {{}}) as made: print(made.decode())"""
     done = run("-c", source, folder=tmp_path, **of_a_user)
-    cells, stored = (
-        json.loads(done.stdout)["cells"],
-        json.loads((ROOT / "notebooks/datasets.ipynb").read_text())["cells"],
+    outputs, stored = (
+        [cell["outputs"] for cell in json.loads(text)["cells"]] for text in (done.stdout, facts.read_text())
     )
-
-    def shown(cells: list[dict]) -> list:
-        return [output.get("data") or output["text"] for cell in cells for output in cell.get("outputs", [])]
-
-    assert shown(cells) == shown(stored)
+    assert outputs == stored
 
 
 def test_the_paper_is_rendered_without_settings_of_the_user(of_a_user: dict[str, str], tmp_path: Path):
