@@ -35,11 +35,13 @@ def lab(tmp_path_factory):
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
     }
-    # Real data that lie on this machine are none for the kernels.
+    # For the kernels there are no real data, wherever they lie on this machine, and nothing to compile.
     startup = folder / "ipython" / "profile_default" / "startup" / "absent.py"
     startup.parent.mkdir(parents=True)
     startup.write_text(
-        "import pathlib\nfrom lr_core import datasets\ndatasets.raw_folder = lambda: pathlib.Path('none')\n"
+        "import dataclasses, pathlib\nfrom lr_core import datasets, live\n"
+        "datasets.raw_folder = lambda: pathlib.Path('none')\n"
+        "live.QUICK = dataclasses.replace(live.QUICK, precision='fp64')\n"
     )
     own |= {"IPYTHONDIR": str(folder / "ipython"), "LR_DATA_PATH": ""}
     (folder / "CONFIG").mkdir()
