@@ -13,6 +13,8 @@ from lr_core.compute import Compute
 from lr_core.config import Settings
 from lr_core.training import Training
 
+pytestmark = pytest.mark.xdist_group("compiled")  # with test_speed_changes_nothing.py: one worker compiles for both
+
 
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
 def threads(request):
