@@ -230,8 +230,7 @@ test: $(READY) | $(CHECK)
 
 test-long: $(READY) | $(CHECK)
 	@echo "Running the tests that disturb real grids"
-	@$(PY) -m pytest -m long
-	@$(PY) -m pytest tests/test_bad_input.py --hypothesis-profile thorough
+	@$(PY) -m pytest $(SHARED) -m 'long or generated' --hypothesis-profile thorough tests
 
 test-processors: $(READY) | $(CHECK)
 	@echo "Running the notebooks as on other processors"

@@ -1,4 +1,4 @@
-"""What the tests share: one thread, the digits, one small run of the protocol, the rendered paper and a browser."""
+"""What the tests share: one thread, the digits, a run of the protocol, a grid, the rendered paper and a browser."""
 
 import copy
 import os
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import browser
+import grids
 import hypothesis
 import pypdf
 import pytest
@@ -46,17 +47,19 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(wrapper=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items):
-    """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a file's fixtures.
+    """What shares something slow to make goes to one worker of pytest-xdist: the paper, a grid, a file's fixtures.
 
     The paper's group comes first, as the longest; the order within a group stays. What needs the paper or a browser, and
     every notebook, is slow.
     """
     for item in items:
-        paper = {"rendered", "chromium"} & set(getattr(item, "fixturenames", ()))
+        needed = set(getattr(item, "fixturenames", ()))
+        paper = {"rendered", "chromium"} & needed
         if paper or item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("paper" if paper else item.path.name))
+            grid = "undisturbed" if "undisturbed" in needed else item.path.name
+            item.add_marker(pytest.mark.xdist_group("paper" if paper else grid))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "paper")
     result = yield
     for item in items:
@@ -154,6 +157,11 @@ def run_id():
 def record(watched, run_id):
     """The record of the watched run. Shared: a test that alters it takes a deep copy."""
     return records.make(run_id, TINY, watched.result)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    return grids.undisturbed(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture(scope="session")

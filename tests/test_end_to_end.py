@@ -11,21 +11,18 @@ import subprocess
 import sys
 import time
 from html.parser import HTMLParser
-from pathlib import Path
 
 import click
 import psutil
 import pypdf
 import pytest
-import safetensors
 from click.testing import CliRunner
+from grids import ROOT, kept_arm, places
 
 from lr_core import datasets, records
 from lr_core.__main__ import main
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def command(*arguments, folder, wait=True, **environment):
@@ -52,15 +49,6 @@ def called(*arguments, **environment):
         main(words)
 
     return CliRunner(env=environment).invoke(line, ["--", *map(str, arguments)])
-
-
-def kept_arm(path):
-    with safetensors.safe_open(path, "pt") as content:
-        return json.loads(content.metadata()["result"])["arm"]
-
-
-def places(folder):
-    return ["--runs", folder / "runs", "--cache", folder / "cache"]
 
 
 @pytest.fixture(scope="module")
