@@ -47,7 +47,9 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(wrapper=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items):
-    """What shares something slow to make goes to one worker of pytest-xdist: the paper, a grid, a file's fixtures.
+    """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a file's fixtures.
+
+    The undisturbed grid is shared by all workers, so that each test that needs it may go to any of them.
 
     The paper's group comes first, as the longest; the order within a group stays. What needs the paper or a browser, and
     every notebook, is slow.
@@ -58,8 +60,8 @@ def pytest_collection_modifyitems(items):
         if paper or item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("xdist_group") is None:
-            grid = "undisturbed" if "undisturbed" in needed else item.path.name
-            item.add_marker(pytest.mark.xdist_group("paper" if paper else grid))
+            group = item.nodeid if "undisturbed" in needed else item.path.name
+            item.add_marker(pytest.mark.xdist_group("paper" if paper else group))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "paper")
     result = yield
     for item in items:
@@ -161,7 +163,9 @@ def record(watched, run_id):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
-    return grids.undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    """One grid for all processes of pytest-xdist, each of which has a folder of its own in the one that they share."""
+    base = tmp_path_factory.getbasetemp()
+    return grids.undisturbed((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import safetensors
 
-from lr_core import config, records
+from lr_core import config, files, records
 from lr_core.records import RunId
 from lr_core.run import read_progress
 
@@ -95,10 +95,23 @@ class Grid:
 
 
 def undisturbed(folder):
-    """A grid of every case with two seeds, eight runs at a time; `arms` has each arm of it as it was kept."""
+    """A grid of every case with two seeds, eight runs at a time; `arms` has each arm of it as it was kept.
+
+    The first process that asks for it makes it; others wait, and read what it left.
+    """
     grid = Grid(folder, *EVERY_CASE, "--seed", 0, "--seed", 1, workers=8)
-    grid.arms = folder / "arms"
-    with (folder / "output").open("w") as output:
+    grid.arms, status = folder / "arms", folder / "status"
+    while (lock := files.lock(folder / "lock")) is None:
+        time.sleep(0.5)
+    with lock:
+        if not status.exists():
+            status.write_text(str(_made(grid)))
+    grid.status, grid.output = int(status.read_text()), (folder / "output").read_text()
+    return grid
+
+
+def _made(grid):
+    with (grid.folder / "output").open("w") as output:
         process = grid.start(stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
             for path in grid.kept():
@@ -107,8 +120,7 @@ def undisturbed(folder):
                 with contextlib.suppress(FileExistsError, FileNotFoundError):  # it has it, or the run has just ended
                     os.link(path, copy)
             time.sleep(0.1)
-    grid.status, grid.output = process.returncode, (folder / "output").read_text()
-    return grid
+    return process.returncode
 
 
 def keep(undisturbed, cache, *cases, without):

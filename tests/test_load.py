@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -33,9 +32,8 @@ def test_of_runs_eight_at_a_time_none_is_lost(undisturbed):
 def test_of_many_kernels_eight_at_a_time_none_is_lost_and_nothing_of_them_stays(watched, tmp_path, monkeypatch):
     """Of a notebook that trains nothing: eight of them start at almost the same moment, again and again."""
     cell = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
-    notebook = nbformat.v4.new_notebook(
-        cells=[cell], metadata={"kernelspec": {"name": "python3", "language": "python"}}
-    )
+    kernel = {"name": "python3", "display_name": "Python", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
     nbformat.write(notebook, tmp_path / "empty.ipynb")
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
 
@@ -76,6 +74,4 @@ def test_the_paper_reads_and_renders_a_thousand_records(watched, tmp_path):
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    page = (tmp_path / "paper" / "index.html").read_text()
-    print(len(page), re.findall(".{80}250.{80}|.{80}1,?000.{80}", page)[:20])
-    assert "250" in page
+    assert "on 250 seeds for each case" in " ".join((tmp_path / "paper" / "index.html").read_text().split())
