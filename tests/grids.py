@@ -150,19 +150,15 @@ def checkout(folder):
     return str(folder / "src")
 
 
-def untimed(grid):
-    return {name: records.without_timings(record) for name, record in grid.records().items()}
-
-
 def numbers(grid):
-    """Without what follows from where the checkout is and whose it is, too."""
-    found = untimed(grid)
+    """The records without times, and without what follows from where the checkout is, whose it is and what it has."""
+    found = {name: records.without_timings(record) for name, record in grid.records().items()}
     for record in found.values():
         for arm in record["arms"]:
             arm["provenance"] = arm["provenance"] | {"commit": None, "uncommitted_changes": None}
     return found
 
 
-def same(grid, undisturbed, what=untimed):
+def same(grid, undisturbed, what=numbers):
     found, expected = what(grid), what(undisturbed)
     return found and found == {name: expected[name] for name in found}
