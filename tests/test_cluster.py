@@ -101,7 +101,7 @@ def started(tmp_path):
 def test_a_worker_killed_in_mid_run_costs_no_run_and_changes_no_number(undisturbed, started, tmp_path):
     two = started()
     for name in two.workers:
-        keep(undisturbed, two.cache(name), 1, 3, without=["replay-0.25", "no-replay"])
+        keep(undisturbed, two.cache(name), 1, 3, without=["no-replay"])
     grid = two.grid(tmp_path, "--case", 1, "--case", 3)
     process = grid.start()
     grid.until(lambda: "worker 0" in two.at_work(), process)
@@ -124,7 +124,7 @@ def test_a_worker_killed_in_mid_run_costs_no_run_and_changes_no_number(undisturb
 def test_a_run_whose_workers_die_is_given_up_and_the_others_go_on(undisturbed, started, tmp_path):
     two = started(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     for name in two.workers:
-        keep(undisturbed, two.cache(name), 1, 3, without=["replay-0.25", "no-replay"])
+        keep(undisturbed, two.cache(name), 1, 3, without=["no-replay"])
     grid = two.grid(tmp_path, "--case", 1, "--case", 3)
     process = grid.start()
     grid.until(lambda: "worker 0" in two.at_work(), process)
