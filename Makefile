@@ -39,7 +39,7 @@ report: ## render the paper from its records: HTML and PDF (a minute)
 check: ## run ruff, mypy and the unit tests (a minute)
 test: ## run the tests, the notebooks too (5 minutes)
 test-processors: ## run the notebooks as on other processors, with 1, 2 and 4 threads (10 minutes)
-test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (20 minutes)
+test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (20 processor minutes)
 lab: ## open the notebooks in JupyterLab
 
 ##@ Training
@@ -229,9 +229,8 @@ test: $(READY) | $(CHECK)
 	@$(PY) -m pytest $(SHARED)
 
 test-long: $(READY) | $(CHECK)
-	@echo "Running the tests that disturb real grids"
-	@$(PY) -m pytest -m long
-	@$(PY) -m pytest tests/test_bad_input.py --hypothesis-profile thorough
+	@echo "Running the tests that disturb real grids, and those that make bad input, more of it"
+	@$(PY) -m pytest $(SHARED) -m 'long or generated' --hypothesis-profile thorough tests
 
 test-processors: $(READY) | $(CHECK)
 	@echo "Running the notebooks as on other processors"

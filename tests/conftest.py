@@ -1,4 +1,4 @@
-"""What the tests share: one thread, the digits, one small run of the protocol, the rendered paper and a browser."""
+"""What the tests share: one thread, the digits, a run of the protocol, a grid, the rendered paper and a browser."""
 
 import copy
 import os
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import browser
+import grids
 import hypothesis
 import pypdf
 import pytest
@@ -48,13 +49,15 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(items):
     """What shares something slow to make goes to one worker of pytest-xdist: the rendered paper, a browser, a file.
 
-    The longest groups come first; the order within a group stays. What needs the paper or a browser, and every notebook,
-    is slow.
+    The undisturbed grid is shared by all workers, so that each test that needs it may go to any of them. The longest
+    groups come first; the order within a group stays. What needs the paper or a browser, and every notebook, is slow.
     """
     first = ["paper", "browser"]
     for item in items:
         needs = set(getattr(item, "fixturenames", ()))
         group = "paper" if "rendered" in needs else "browser" if "chromium" in needs else item.path.name
+        if "undisturbed" in needs:
+            group = item.nodeid
         if group in first or item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("xdist_group") is None:
@@ -158,6 +161,13 @@ def run_id():
 def record(watched, run_id):
     """The record of the watched run. Shared: a test that alters it takes a deep copy."""
     return records.make(run_id, TINY, watched.result)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """One grid for all processes of pytest-xdist, each of which has a folder of its own in the one that they share."""
+    base = tmp_path_factory.getbasetemp()
+    return grids.undisturbed((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed")
 
 
 @pytest.fixture(scope="session")

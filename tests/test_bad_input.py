@@ -38,7 +38,7 @@ from lr_core.errors import LatentReplayError, UsageError
 from lr_core.kernels import Kernels
 from lr_core.records import RunId
 
-ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.generated
 
 
 def fuzz(number, **strategies):

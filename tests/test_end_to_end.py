@@ -12,22 +12,18 @@ import subprocess
 import sys
 import time
 from html.parser import HTMLParser
-from pathlib import Path
 
 import click
 import numpy as np
-import psutil
 import pypdf
 import pytest
-import safetensors
 from click.testing import CliRunner
+from grids import ROOT, kept_arm, kernels, places
 
 from lr_core import config, datasets, own, records
 from lr_core.__main__ import main
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def command(*arguments, folder, wait=True, **environment):
@@ -54,24 +50,6 @@ def called(*arguments, **environment):
         main(words)
 
     return CliRunner(env=environment).invoke(line, ["--", *map(str, arguments)])
-
-
-def kept_arm(path):
-    with safetensors.safe_open(path, "pt") as content:
-        return json.loads(content.metadata()["result"])["arm"]
-
-
-def places(folder):
-    return ["--runs", folder / "runs", "--cache", folder / "cache"]
-
-
-def kernels(process):
-    """The kernels that a grid has now."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if any("ipykernel" in word for word in child.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
 
 
 @pytest.fixture(scope="module")

@@ -3,77 +3,72 @@
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
 
+import nbformat
 import psutil
 import pytest
-from test_end_to_end import ROOT
-from test_faults import Grid
+from grids import ROOT, kernels
 
-from lr_core import config, records
+from lr_core import config, notebooks, records
+from lr_core.grid import run_grid
+from lr_core.kernels import Kernels
 from lr_core.records import RunId
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-RUNS, AT_A_TIME = 48, 8  # `python tests/test_load.py 240` is the same with more
-
-
-def load(folder, runs):
-    """Outcome of a grid; seconds; memory of the grid's own process (bytes), once a second."""
-    seeds = [word for seed in range(runs // 4) for word in ("--seed", seed)]
-    cases = [word for case in (1, 2, 3, 4) for word in ("--case", case)]
-    grid = Grid(folder, *cases, *seeds, workers=AT_A_TIME)
-    began, memory = time.monotonic(), []
-    with (folder / "output").open("w") as output:
-        process = grid.start(stdout=output, stderr=subprocess.STDOUT)
-        parent = psutil.Process(process.pid)
-        while process.poll() is None:
-            memory.append(parent.memory_info().rss)
-            time.sleep(1)
-    return process.returncode, (folder / "output").read_text(), grid, time.monotonic() - began, memory
+SETTINGS = config.profile("smoke").settings
 
 
-@pytest.mark.long
-def test_of_many_runs_eight_at_a_time_none_is_lost(tmp_path):
-    status, output, grid, _, memory = load(tmp_path, RUNS)
-    assert status == 0, output
-    assert len(grid.records()) == RUNS
-    assert output.count(": done") == RUNS
-    middle = len(memory) // 2  # by then everything is imported and all threads have worked
-    assert max(memory[middle:]) < 1.1 * max(memory[:middle])
+def test_of_runs_eight_at_a_time_none_is_lost(undisturbed):
+    assert undisturbed.status == 0, undisturbed.output
+    assert len(undisturbed.records()) == 8
+    assert undisturbed.output.count(": done") == 8
+    assert "8 at a time" in undisturbed.output
 
 
-@pytest.mark.long
-def test_the_paper_reads_and_renders_a_thousand_records_in_a_minute(watched, tmp_path):
-    settings = config.profile("smoke").settings
+def test_of_many_kernels_eight_at_a_time_none_is_lost_and_nothing_of_them_stays(watched, tmp_path, monkeypatch):
+    """Of a notebook that trains nothing: eight of them start at almost the same moment, again and again."""
+    cell = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
+    kernel = {"name": "python3", "display_name": "Python", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "empty.ipynb")
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+
+    class Empty(Kernels):
+        def __call__(self, run, folder, lock):
+            with notebooks.executed("empty", {"seed": run.seed}, keep=[lock], lifeline=self._lifeline) as executed:
+                return records.make(run, SETTINGS, watched.result), executed
+
+    process, seen = psutil.Process(), []
+
+    def finished(outcome):
+        seen.append((outcome.error, process.memory_info().rss, process.num_fds(), process.num_threads()))
+
+    due = [RunId("smoke", "digits", 1, seed) for seed in range(32)]
+    with Empty(8) as executor:
+        run_grid(due, executor, runs=tmp_path / "runs", cache=tmp_path / "cache", workers=8, finished=finished)
+    errors, memory, files, threads = zip(*seen, strict=True)
+    assert errors == 32 * (None,)
+    assert len(list(tmp_path.glob("runs/smoke/*.json"))) == 32
+    assert not kernels(process)
+    # From the 16th on all is imported and all threads have worked; of the 16 kernels after it next to nothing stays.
+    assert max(memory[16:]) < max(memory[:16]) + 16 * 2**20
+    assert max(files[16:]) < max(files[:16]) + 16  # one for each
+    assert max(threads[16:]) < max(threads[:16]) + 16  # one for each
+
+
+def test_the_paper_reads_and_renders_a_thousand_records(watched, tmp_path):
     for case, seed in itertools.product((1, 2, 3, 4), range(250)):
         run = RunId("smoke", "digits", case, seed)
         path = run.record(tmp_path / "runs")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(records.make(run, settings, watched.result)))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        path.write_text(json.dumps(records.make(run, SETTINGS, watched.result)))
     subprocess.run(
         [sys.executable, ROOT / "report" / "render", "--output-dir", tmp_path / "paper"],
         env=os.environ | {"LR_PROFILE": "smoke", "LR_RUNS": str(tmp_path / "runs")},
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert (tmp_path / "paper" / "index.html").exists()
-    # Seconds of the processor, so that what else the machine does is not counted.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
-
-
-if __name__ == "__main__":
-    import pathlib
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        status, output, grid, seconds, memory = load(pathlib.Path(folder), int(sys.argv[1]))
-        print(f"status {status}, {len(grid.records())} records, {output.count('failed')} failed, {seconds:.0f} s")
-        print(
-            "memory of the parent, MiB, by tenths of the time:", *(m // 2**20 for m in memory[:: len(memory) // 10 + 1])
-        )
+    assert "on 250 seeds for each case" in " ".join((tmp_path / "paper" / "index.html").read_text().split())

@@ -25,8 +25,6 @@ def paper(rendered):
     [
         ("light", DESKTOP),
         ("dark", PHONE),
-        pytest.param("light", PHONE, marks=pytest.mark.long),
-        pytest.param("dark", DESKTOP, marks=pytest.mark.long),
     ],
 )
 def test_axe_finds_nothing(chromium, paper, scheme, width):
