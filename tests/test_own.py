@@ -556,9 +556,10 @@ def test_a_tilde_is_the_user_s_own_folder_everywhere(tmp_path, monkeypatch):
         assert own.add(data, origin="made here", licence="none", root="~/data") == tmp_path / "home/data/letters"
         assert len(datasets.load("letters").images) == 20
         (tmp_path / "home" / "runs").mkdir()
-        for place in ([], ["--runs", "~/runs"]):
-            result = CliRunner().invoke(cli, ["results", "r.csv", "smoke", *place])
-            assert (result.exit_code, result.output) == (0, "r.csv: 0 runs\n")
+        for target, place in (("r.csv", []), ("~/r.csv", ["--runs", "~/runs"])):
+            result = CliRunner().invoke(cli, ["results", target, "smoke", *place])
+            assert (result.exit_code, result.output) == (0, f"{target}: 0 runs\n")
+        assert (tmp_path / "home" / "r.csv").exists()
     finally:
         monkeypatch.undo()
         datasets.reread()

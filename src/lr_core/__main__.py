@@ -122,7 +122,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
 
     from lr_core import datasets, fetching, files, notebooks, thumbnails
 
-    folder = (folder or datasets.project_root() / "report" / "figures").absolute()
+    folder = folder or datasets.project_root() / "report" / "figures"
     names = names or datasets.PAPER_DATASETS
     table = folder / "seconds.csv"
     try:
@@ -153,7 +153,7 @@ def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
     for name in profiles:
         config.profile(name)
     found = [r for name in profiles or config.RESULTS for r in records.read_all(runs or grid.RUNS, name)]
-    files.write_atomically(target, records.results(found).to_csv(index=False).encode())
+    files.write_atomically(absolute(target), records.results(found).to_csv(index=False).encode())
     click.echo(f"{target}: {len(found)} runs")
 
 

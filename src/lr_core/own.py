@@ -79,7 +79,7 @@ def from_arrays(
     flat = grey.min(axis=(1, 2)) == grey.max(axis=(1, 2))
     if grey.shape[1:] != (SIDE, SIDE):
         grey = np.stack([_square(Image.fromarray(image), name) for image in grey])
-    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # a set has no order, a mapping two sides
+    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # no order, or two sides
         raise UsageError(f"{name}: class_names is {shown(class_names)}; it must list a name for each class, in order")
     return _dataset(name, grey, numbers, tuple(class_names), title, flat, lambda place: f"image {place}")
 
