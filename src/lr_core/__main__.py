@@ -191,11 +191,13 @@ def _executor(name: str, workers: int | None, due: int) -> tuple[Executor, int, 
         return Kernels(workers), workers, f"{workers} at a time"
     try:
         from lr_core.cluster import Cluster
+
+        cluster = Cluster(workers)
     except ImportError as error:
         raise UsageError(f"--executor dask needs the extra cluster: pip install '.[cluster]' ({error})") from error
-    except (ValueError, TypeError, AttributeError) as error:  # dask reads its configuration when it is imported
-        raise UsageError(f"--executor dask: the configuration of dask cannot be read; put it right: {error}") from error
-    cluster = Cluster(workers)
+    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:  # when imported, or when started
+        word = str(error)[:300]
+        raise UsageError(f"--executor dask: the configuration of dask cannot be read; put it right: {word}") from error
     return cluster, due, f"on {cluster.describe()}"  # the scheduler has the queue
 
 
