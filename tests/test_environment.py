@@ -531,6 +531,23 @@ def run(*command: str | Path, folder: Path, **environment: str) -> subprocess.Co
     )
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("temporary-directory: [1]", "Cluster failed to start: expected str, bytes or os.PathLike object, not list"),
+        ("distributed: {comm: {timeouts: {connect: soon}}}", "'Invalid time unit: soon. "),
+    ],
+)
+def test_a_wrong_value_in_the_configuration_of_dask_is_one_line(tmp_path: Path, setting: str, says: str):
+    (tmp_path / "dask.yaml").write_text(setting)
+    choice = ("--profile", "smoke", "--dataset", "digits", "--case", "1", "--executor", "dask", "--workers", "1")
+    folders = ("--runs", tmp_path / "runs", "--cache", tmp_path / "cache")
+    done = run("-m", "lr_core", "grid", *choice, *folders, folder=tmp_path, DASK_CONFIG=str(tmp_path))
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: Port ")]  # of its dashboard
+    assert line.startswith(f"error: --executor dask: the configuration of dask cannot be read; put it right: {says}")
+
+
 FACTS = """import beside, pandas
 import matplotlib.pyplot as plt
 from lr_core import datasets

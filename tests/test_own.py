@@ -136,6 +136,7 @@ def test_class_names_that_can_be_written_are_taken(names, taken):
         ([*TEN[:9], "n0"], "", "two classes are called n0"),
         ([*TEN[:9], ""], "", "a class name is empty"),
         ([*TEN[:9], " \u00a0"], "", "a class name is empty"),
+        ([*TEN[:9], "\u200b\ufeff"], "", "a class name is empty"),  # nothing that can be seen
         ([*TEN[:9], "a\nb"], "", r"a class name holds the character '\\n'"),
         ([*TEN[:9], "a\x1b[31m"], "", r"a class name holds the character '\\x1b'"),
         ([*TEN[:9], "a\x7f"], "", r"a class name holds the character '\\x7f'"),
@@ -146,7 +147,9 @@ def test_class_names_that_can_be_written_are_taken(names, taken):
         ([*TEN[:9], None], "", "a class name is None; it must be a text"),
         ([*TEN[:9], 1.5], "", "a class name is 1.5; it must be a text"),
         ([*TEN[:9], True], "", "a class name is True; it must be a text"),
-        (7, "", "class_names is 7; it must list a name for each class"),
+        (7, "", "class_names is 7; it must list a name for each class, in order"),
+        (set(TEN), "", "class_names is {'n0', .*}; it must list a name for each class, in order"),
+        (dict(enumerate(TEN)), "", "class_names is {0: 'n0', .*}; it must list a name for each class, in order"),
         (TEN, "two\nlines", "title holds the character"),
         (TEN, "\x00", "title holds the character"),
         (TEN, 3, "title is 3; it must be a text"),
@@ -167,11 +170,16 @@ def write_folder(folder, classes="ab"):
 
 
 @pytest.fixture(autouse=True)
-def quiet():
-    """A warning that no test expects is an error."""
+def quiet(tmp_path_factory, monkeypatch):
+    """A warning that no test expects is an error; what lies in data/raw of the checkout is not looked at."""
+    raw = tmp_path_factory.getbasetemp() / "no data"
+    monkeypatch.setattr(datasets, "raw_folder", lambda: raw)
+    datasets.reread()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
+    monkeypatch.undo()
+    datasets.reread()
 
 
 def test_a_folder_of_folders_of_images(tmp_path):
@@ -253,6 +261,18 @@ def test_images_of_more_than_eight_bits_are_scaled_alike(tmp_path):
     Image.fromarray(INK).save(tmp_path / "a" / "eight.png")
     data = own.from_folder("letters", tmp_path)
     assert [int(image.max()) for image in data.images] == [255, 255, 16, 255, 255, 255]
+
+
+@pytest.mark.parametrize("white", [1, 0], ids=["white is the largest value", "white is zero"])
+@pytest.mark.parametrize(
+    ("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)], ids=["8 bits", "16 bits", "floats"]
+)
+def test_a_tiff_says_whether_white_is_zero(tmp_path, dtype, full, white):
+    values = (INK // 255).astype(dtype) * dtype(full)
+    if not white and dtype != np.uint8:  # which Pillow itself turns round as it writes
+        values = dtype(full) - values
+    write_kind(tmp_path, Image.fromarray(values), ".tif", tiffinfo={262: white})
+    assert own.from_folder("letters", tmp_path).images[0].tolist() == INK.tolist()
 
 
 def test_floats_are_grey_from_0_to_1(tmp_path):
@@ -415,13 +435,18 @@ def write_broken(kind):
          LatentReplayError, "f.tif: has values from 0 to 255; they must be from 0 to 1"),
         (lambda folder: Image.fromarray(INK.astype(np.int32) * 1000).save(folder / "b" / "i.tif"),
          LatentReplayError, "i.tif: has values from 0 to 255000; they must be from 0 to 65535"),
+        (lambda folder: Image.fromarray(INK.astype(np.uint16)).save(folder / "b" / "t.png", transparency=0),
+         LatentReplayError, "t.png: has a transparent value among more than eight bits; save it with eight"),
         (lambda folder: Image.new("L", (2900, 100), 9).save(folder / "b" / "line.png"),
          LatentReplayError, "line.png: is 2900 x 100 pixels, too oblong"),
         (lambda folder: [p.unlink() for p in folder.glob("*/*")], UsageError, "class a has no images"),
         (lambda folder: [p.unlink() for p in folder.glob("b/*")], UsageError, "class b has no images; known are .*png"),
         (lambda folder: [p.rename(p.with_suffix(".svg")) for p in folder.glob("b/*")], UsageError,
          "class b has no images, only .svg; known are"),
-        (lambda folder: folder.rename(folder.with_name("elsewhere")), UsageError, "holds no folders"),
+        (lambda folder: folder.rename(folder.with_name("elsewhere")), UsageError,
+         "letters: is no folder; put the images of each class into a folder"),
+        (lambda folder: [p.rename(folder / p.name) for p in folder.glob("*/*")] and [p.rmdir() for p in folder.glob("?")],
+         UsageError, "letters: holds no folders; put the images of each class into a folder"),
     ],
 )  # fmt: skip
 def test_a_folder_that_cannot_be_used_is_refused_in_one_line(tmp_path, spoil, error, complaint):
@@ -509,16 +534,18 @@ def test_the_grid_needs_ten_classes(data_root):
         (("Signs", "Signs"), ["Signs (one)", "Signs (two)"]),
         (("MNIST", "Signs"), ["MNIST (one)", "Signs"]),
         (("Digits", "Digits"), ["Digits (one)", "Digits (two)"]),
+        (("Signs (two)", "Signs", "Signs"), ["Signs (two) (one)", "Signs (two) (two)", "Signs (three)"]),
     ],
 )
 def test_sets_of_one_title_are_told_apart_by_name(data_root, titles, told):
-    for name, title in zip(("one", "two"), titles, strict=True):
+    names = ("one", "two", "three")[: len(titles)]
+    for name, title in zip(names, titles, strict=True):
         own.add(own.from_arrays(name, IMAGES, LABELS, title=title), origin="made here", licence="none", root=data_root)
-    assert [datasets.load(name).title for name in ("one", "two")] == told
+    assert [datasets.load(name).title for name in names] == told
     assert [datasets.describe(name).title for name in ("mnist", "digits")] == ["MNIST", "Digits"]
     field = bench.Bench().fields["dataset"].control
     options = {name: title for title, name in field.options.items()}
-    assert [options[name] for name in ("one", "two")] == told
+    assert [options[name] for name in names] == told
     field.value = "two"
     assert field.value == "two"
 
@@ -534,9 +561,10 @@ def test_a_tilde_is_the_user_s_own_folder_everywhere(tmp_path, monkeypatch):
         assert own.add(data, origin="made here", licence="none", root="~/data") == tmp_path / "home/data/letters"
         assert len(datasets.load("letters").images) == 20
         (tmp_path / "home" / "runs").mkdir()
-        for place in ([], ["--runs", "~/runs"]):
-            result = CliRunner().invoke(cli, ["results", "r.csv", "smoke", *place])
-            assert (result.exit_code, result.output) == (0, "r.csv: 0 runs\n")
+        for target, place in (("r.csv", []), ("~/r.csv", ["--runs", "~/runs"])):
+            result = CliRunner().invoke(cli, ["results", target, "smoke", *place])
+            assert (result.exit_code, result.output) == (0, f"{target}: 0 runs\n")
+        assert (tmp_path / "home" / "r.csv").exists()
     finally:
         monkeypatch.undo()
         datasets.reread()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -336,6 +337,21 @@ def test_usage(tmp_path):
     assert done.returncode == 2
     assert "missing.qmd" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "says"), [("~/out", 0, ""), ("~no-such-user/out", 1, "~no-such-user/out: is no folder")]
+)
+def test_output_may_begin_with_a_tilde(tmp_path, given, status, says):
+    (tmp_path / "index.qmd").write_text("Text.\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / "report" / "render", "index.qmd", "--output-dir", given],
+        cwd=tmp_path, env=os.environ | {"HOME": str(tmp_path / "home")}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr[: len(says)]) == (status, says)
+    assert (tmp_path / "home" / "out" / "index.html").exists() == (status == 0)
+    assert len(done.stderr.splitlines()) == status
+    assert not (tmp_path / "~").exists()
 
 
 def test_unwritable_output(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from test_figures import DIFFERENCES
 
-from lr_core import figures
+from lr_core import figures, protocol
 from lr_core.live import Look, TaskSequence
 from lr_core.rounding import rounded
 
@@ -88,6 +88,22 @@ def test_last_bits_leave_no_trace_in_a_plane(digits, tiny, double, monkeypatch):
     again, same_shares = sequence.plane(sample=20)
     assert [points.tolist() for points, _ in planes] == [points.tolist() for points, _ in again]
     assert shares == same_shares
+
+
+def test_a_record_has_coordinates_that_are_rounded_and_zeros_without_sign(watched, monkeypatch):
+    class Plane:
+        explained_variance_ratio_ = np.array([2 / 3, 1 / 3])
+
+        def fit(self, rows):
+            return self
+
+        def transform(self, rows):
+            return np.tile([-1e-9, 2 / 3], (len(rows), 1))
+
+    monkeypatch.setattr(protocol, "PCA", lambda **options: Plane())
+    drawn = watched.run._latent_map([])
+    assert drawn["explained_variance_ratio"] == [0.666667, 0.333333]
+    assert {str(xy) for task in drawn["tasks"].values() for xy in task["xy"]} == {"[0.0, 0.6667]"}
 
 
 @pytest.mark.parametrize(

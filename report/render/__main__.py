@@ -20,6 +20,9 @@ import pypandoc
 import typst
 from source import Cell, Problem, Source, load_yaml, split
 
+from lr_core.errors import LatentReplayError
+from lr_core.files import absolute
+
 HERE = Path(__file__).parent
 ORDINARY = {"project", "format", "execute", "jupyter", "engine", "filters", "fig-format"}  # no metadata of the paper
 
@@ -32,9 +35,9 @@ ORDINARY = {"project", "format", "execute", "jupyter", "engine", "filters", "fig
 def main(document: Path, output_dir: Path | None) -> None:
     """Render DOCUMENT to HTML and PDF."""
     try:
-        for path in render(document, output_dir):
+        for path in render(document, output_dir and absolute(output_dir)):
             click.echo(path)
-    except Problem as problem:
+    except (Problem, LatentReplayError) as problem:
         click.echo(problem, err=True)
         raise SystemExit(1) from None
 

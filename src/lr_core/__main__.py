@@ -122,7 +122,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
 
     from lr_core import datasets, fetching, files, notebooks, thumbnails
 
-    folder = (folder or datasets.project_root() / "report" / "figures").absolute()
+    folder = folder or datasets.project_root() / "report" / "figures"
     names = names or datasets.PAPER_DATASETS
     table = folder / "seconds.csv"
     try:
@@ -153,7 +153,7 @@ def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
     for name in profiles:
         config.profile(name)
     found = [r for name in profiles or config.RESULTS for r in records.read_all(runs or grid.RUNS, name)]
-    files.write_atomically(target, records.results(found).to_csv(index=False).encode())
+    files.write_atomically(absolute(target), records.results(found).to_csv(index=False).encode())
     click.echo(f"{target}: {len(found)} runs")
 
 
@@ -191,11 +191,13 @@ def _executor(name: str, workers: int | None, due: int) -> tuple[Executor, int, 
         return Kernels(workers), workers, f"{workers} at a time"
     try:
         from lr_core.cluster import Cluster
+
+        cluster = Cluster(workers)
     except ImportError as error:
         raise UsageError(f"--executor dask needs the extra cluster: pip install '.[cluster]' ({error})") from error
-    except (ValueError, TypeError, AttributeError) as error:  # dask reads its configuration when it is imported
-        raise UsageError(f"--executor dask: the configuration of dask cannot be read; put it right: {error}") from error
-    cluster = Cluster(workers)
+    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:  # when imported, or when started
+        word = str(error)[:300]
+        raise UsageError(f"--executor dask: the configuration of dask cannot be read; put it right: {word}") from error
     return cluster, due, f"on {cluster.describe()}"  # the scheduler has the queue
 
 

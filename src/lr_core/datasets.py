@@ -133,13 +133,12 @@ def _descriptions() -> Mapping[str, Description]:
                 known.setdefault(name, info)
         except LatentReplayError as error:  # a data root may hold what is not ours
             warnings.warn(f"passed over: {error}", stacklevel=3)
-    titles = [info.title for info in known.values()]
-    return {
-        name: info
-        if name in shipped or titles.count(info.title) == 1
-        else replace(info, title=f"{info.title} ({name})")
-        for name, info in known.items()
-    }
+    while True:  # what is told apart may have the title of a third
+        titles = [info.title for info in known.values()]
+        twice = [name for name, info in known.items() if name not in shipped and titles.count(info.title) > 1]
+        if not twice:
+            return known
+        known |= {name: replace(known[name], title=f"{known[name].title} ({name})") for name in twice}
 
 
 def _candidates(root: Path) -> list[Path]:

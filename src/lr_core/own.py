@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from reprlib import repr as shown
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from lr_core import datasets
 from lr_core.config import CLASSES
@@ -79,11 +79,9 @@ def from_arrays(
     flat = grey.min(axis=(1, 2)) == grey.max(axis=(1, 2))
     if grey.shape[1:] != (SIDE, SIDE):
         grey = np.stack([_square(Image.fromarray(image), name) for image in grey])
-    try:
-        names = tuple(class_names)
-    except TypeError as error:
-        raise UsageError(f"{name}: class_names is {shown(class_names)}; it must list a name for each class") from error
-    return _dataset(name, grey, numbers, names, title, flat, lambda place: f"image {place}")
+    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # no order, or two sides
+        raise UsageError(f"{name}: class_names is {shown(class_names)}; it must list a name for each class, in order")
+    return _dataset(name, grey, numbers, tuple(class_names), title, flat, lambda place: f"image {place}")
 
 
 def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool = False) -> Dataset:
@@ -117,11 +115,8 @@ def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool 
     wide: dict[int, float] = {}  # place -> largest value: they are scaled alike, so all have to be looked at first
     for place, file in enumerate(files):
         picture = _opened(file)
-        largest = _largest(picture, file) if picture.mode in _WIDE else 0.0
-        if picture.mode == "F":
-            take(place, _scaled(picture, 1))
-        elif picture.mode in _WIDE:
-            wide[place] = largest
+        if picture.mode in _WIDE:
+            wide[place] = _largest(picture, file)
         else:
             take(place, _grey(picture, white=invert))
     for place in wide:
@@ -263,8 +258,9 @@ def _text(name: str, what: str, text: object, longest: int = LONGEST) -> str:
     said = unicodedata.normalize("NFC", str(text)).strip()
     # Control characters and halves of characters; what ends a line, and what turns the direction of all that follows.
     bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u202a\u202b\u202d\u202e"]
-    if bad or not said or len(said) > longest:
-        fault = f"holds the character {bad[0]!a}" if bad else "is empty" if not said else f"has {len(said)} characters"
+    empty = all(unicodedata.category(c) in ("Cf", "Zs") for c in said)  # nothing that can be seen
+    if bad or empty or len(said) > longest:
+        fault = f"holds the character {bad[0]!a}" if bad else "is empty" if empty else f"has {len(said)} characters"
         raise UsageError(
             f"{name}: {what} {fault} ({shown(text)!s:.80}); it must be one line of 1 to {longest} characters"
         )
@@ -306,7 +302,8 @@ def _by_class(root: Path) -> dict[str, list[Path]]:
     """Class -> its image files in natural order; training files first, where they are apart from test files."""
     folders = [path for path in _inside(root) if path.is_dir()] if root.is_dir() else []
     if not folders:
-        raise UsageError(f"{root}: holds no folders; put the images of each class into a folder named as the class is")
+        fault = "holds no folders" if root.is_dir() else "is no folder"
+        raise UsageError(f"{root}: {fault}; put the images of each class into a folder named as the class is")
     loose = [path for path in _inside(root) if _is_image(path)]
     if all(path.name.lower() in PARTS for path in folders) and not any(map(_images, folders)):
         folders.sort(key=lambda path: PARTS.index(path.name.lower()))
@@ -390,6 +387,9 @@ def _opened(file: Path) -> Image.Image:
         ) from error
     for warning in said:  # of damaged EXIF data, for example; Pillow does not name the file
         warnings.warn(f"{file}: {warning.message}", stacklevel=3)
+    # What Pillow does for eight bits alone.
+    if upright.mode in _WIDE and getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0:
+        upright = Image.fromarray((1 if upright.mode == "F" else 65535) - np.asarray(upright))  # white was 0
     if pictures > 1:
         raise LatentReplayError(f"{file}: holds {pictures} pictures; save the one that is meant as a file of its own")
     return upright
@@ -418,11 +418,8 @@ def _largest(picture: Image.Image, file: Path) -> float:
 
 def _scaled(picture: Image.Image, largest: float) -> Image.Image:
     """Eight bits of a picture of more, by the range of as many bits as the largest value of the whole set needs."""
-    values = np.asarray(picture)
-    if picture.mode == "F":
-        return Image.fromarray(np.round(255 * values.astype(np.float64)).astype(np.uint8))
-    full = next(2**bits - 1 for bits in _DEPTHS if largest < 2**bits)
-    return Image.fromarray(((values.astype(np.int64) * 255 + full // 2) // full).astype(np.uint8))
+    full = 1 if picture.mode == "F" else next(2**bits - 1 for bits in _DEPTHS if largest < 2**bits)
+    return Image.fromarray(np.round(255 * np.asarray(picture, np.float64) / full).astype(np.uint8))
 
 
 def _square(image: Image.Image, where: Path | str, ground: int = 0) -> Bytes:

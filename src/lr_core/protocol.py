@@ -22,6 +22,7 @@ from lr_core.datasets import Dataset
 from lr_core.errors import UsageError
 from lr_core.monitor import Inputs, Monitor
 from lr_core.provenance import stamp
+from lr_core.rounding import rounded
 from lr_core.training import Epoch, Training
 
 FIRST_TASK, REPLAY, NO_REPLAY = "first-task", "replay", "no-replay"
@@ -261,9 +262,9 @@ class Run:
             tasks[name] = {
                 "image": task.test[:size].tolist(),
                 "label": inputs.test_labels[:size].tolist(),
-                "xy": [[round(float(v), 4) for v in row] for row in basis.transform(_rows(inputs.test[:size]))],
+                "xy": rounded(basis.transform(_rows(inputs.test[:size]))).tolist(),
             }
-        ratios = [round(float(r), 6) for r in basis.explained_variance_ratio_]
+        ratios = rounded(basis.explained_variance_ratio_, 6).tolist()
         by_arm = {name: [sample[name] for sample in samples] for name in ("predicted", "last_correct")}
         return {"explained_variance_ratio": ratios, "tasks": tasks, **by_arm}
 
