@@ -121,7 +121,7 @@ def agreement() -> Markdown:
         {
             "dataset": record["run"]["dataset"], "case": record["run"]["case"], "arm": name,
             "memory_share": arm["memory_share"], "measure": measure, "evaluation": evaluation,
-            "published": theirs, "ours": round(float(value), 4), "difference": round(value - theirs, 4),
+            "published": theirs, "ours": round(float(value), 4), "difference": round(value - theirs, 4) + 0.0,  # never -0.0
         }
         for name in ("first-task", "replay", "no-replay")
         for measure in MEASURES

@@ -223,7 +223,7 @@ def test_a_title_that_the_pdf_cannot_show_is_told_of(paper, digits, data_root):
     own.add(mine, origin="the digits again", licence="none", root=data_root)
     with pytest.warns(UserWarning, match="mine: the PDF has no font for ಅಂಕಿ in its title") as warned:
         assert paper.title("mine") == paper.title("mine") == "Kannada ಅಂಕಿ 10"
-    assert len(warned) == 1
+    assert sum("mine: " in str(warning.message) for warning in warned) == 1
 
 
 def test_lr_runs_may_begin_with_a_tilde(tmp_path):
