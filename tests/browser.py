@@ -1,13 +1,15 @@
-"""Looking at pages: opening one in Chromium, what axe-core finds in it, and links that lead nowhere."""
+"""Looking at pages: opening one in Chromium, what axe-core finds in it, links that lead nowhere, and what a PDF says."""
 
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pypdf
 from bs4 import BeautifulSoup
 
 PHONE, TABLET, DESKTOP = 390, 820, 1440  # widths in CSS pixels
@@ -78,3 +80,9 @@ def dead_links(path: Path) -> list[str]:
         if not found:
             dead.append(target)
     return dead
+
+
+@cache  # it takes seconds
+def leaves(path: Path) -> list[str]:
+    """The text of every leaf of a PDF."""
+    return [leaf.extract_text() for leaf in pypdf.PdfReader(path).pages]

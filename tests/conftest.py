@@ -11,7 +11,6 @@ from pathlib import Path
 import browser
 import grids
 import hypothesis
-import pypdf
 import pytest
 import torch
 from _pytest.nodeid import coerce_node_id
@@ -190,12 +189,6 @@ def rendered(tmp_path_factory):
             stdout=subprocess.DEVNULL,
         )
     return folder
-
-
-@pytest.fixture(scope="session")
-def leaves(rendered):
-    """The text of every leaf of the rendered PDF; to take it out needs seconds."""
-    return [leaf.extract_text() for leaf in pypdf.PdfReader(rendered / "latent-replay.pdf").pages]
 
 
 @pytest.fixture(scope="session")

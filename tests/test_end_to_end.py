@@ -15,8 +15,8 @@ from html.parser import HTMLParser
 
 import click
 import numpy as np
-import pypdf
 import pytest
+from browser import leaves
 from click.testing import CliRunner
 from grids import ROOT, kept_arm, kernels, places
 
@@ -262,8 +262,7 @@ def rendering(profile, runs, target):
         timeout=300,
         stdout=subprocess.DEVNULL,
     )
-    pdf = [leaf.extract_text() for leaf in pypdf.PdfReader(target / "latent-replay.pdf").pages]
-    return (target / "index.html").read_text(), pdf
+    return (target / "index.html").read_text(), leaves(target / "latent-replay.pdf")
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +275,8 @@ def smoke_paper(grid, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def paper(rendered, leaves):
-    return (rendered / "index.html").read_text(), leaves
+def paper(rendered):
+    return (rendered / "index.html").read_text(), leaves(rendered / "latent-replay.pdf")
 
 
 def test_a_preliminary_paper_says_so_on_every_page(smoke_paper):

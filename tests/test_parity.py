@@ -11,11 +11,11 @@ import sys
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pypdf
 import pytest
+from browser import leaves
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +77,6 @@ class Print:
     outline: list[str]
 
     @classmethod
-    @cache  # seconds
     def read(cls, path: Path) -> "Print":
         reader = pypdf.PdfReader(path)
 
@@ -85,7 +84,7 @@ class Print:
             for entry in entries:
                 yield from titles(entry) if isinstance(entry, list) else [entry.title]
 
-        return cls(plain("\n".join(leaf.extract_text() for leaf in reader.pages)), list(titles(reader.outline)))
+        return cls(plain("\n".join(leaves(path))), list(titles(reader.outline)))
 
 
 def differences(page: Page, pdf: Print) -> list[str]:

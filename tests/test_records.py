@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -298,6 +299,24 @@ def test_a_failing_disk_leaves_the_old_record_and_nothing_else(path, record, mon
         records.write(renamed(record, RunId("smoke", "digits", 1, 0)), path)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("times", "written"), [(1, True), (2, True), (3, False)])
+def test_a_folder_that_is_removed_in_the_middle_is_made_again(tmp_path, monkeypatch, times, written):
+    path, left = tmp_path / "folder" / "file", list(range(times))
+
+    def removed(handle):
+        if left:
+            left.pop()
+            shutil.rmtree(path.parent)
+
+    monkeypatch.setattr(os, "fsync", removed)
+    if written:
+        files.write_atomically(path, b"content")
+        assert path.read_bytes() == b"content"
+    else:
+        with pytest.raises(LatentReplayError, match=r"file: cannot be written \(No such file or directory\)"):
+            files.write_atomically(path, b"content")
 
 
 KILLED = """

@@ -19,6 +19,7 @@ import pypdf
 import pytest
 import sets
 import torch
+from browser import leaves
 from conftest import CANARY
 from IPython.core.inputtransformer2 import TransformerManager
 from sets import BUILT_IN, TRAIN_IMAGES, tiny_description, tiny_files
@@ -274,12 +275,12 @@ def test_a_new_record_leaks_nothing(record):
     assert leaks(json.dumps(record)) == []
 
 
-def test_the_paper_leaks_nothing(rendered, leaves):
+def test_the_paper_leaks_nothing(rendered):
     """It was rendered where the environment holds a secret."""
     path = rendered / "latent-replay.pdf"
     pdf = pypdf.PdfReader(path)
     described = pdf.root_object["/Metadata"].get_data().decode()
-    inside = "\n".join([*leaves, str(pdf.metadata), described])
+    inside = "\n".join([*leaves(path), str(pdf.metadata), described])
     for text in ((rendered / "index.html").read_text(), inside):
         assert leaks(text) == []
         assert CANARY not in text

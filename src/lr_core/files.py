@@ -24,23 +24,29 @@ def absolute(path: Path | str) -> Path:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write under a temporary name, flush to the disk, rename: a reader sees the old file or the new, never a part."""
-    temporary = ""
+    for again in (True, True, False):
+        try:
+            return _write(path, content)
+        except OSError as error:
+            # Somebody may remove the folder in the middle of it: it is then made once more.
+            if not (again and isinstance(error, FileNotFoundError)):
+                raise cannot_be_written(path, error) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp allows its owner alone
         os.replace(temporary, path)
-    except BaseException as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        if not isinstance(error, OSError):  # Ctrl-C, say
-            raise
-        raise cannot_be_written(path, error) from error
+    except BaseException:  # Ctrl-C, too
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def cannot_be_written(path: Path, error: OSError) -> LatentReplayError:
