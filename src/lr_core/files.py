@@ -26,7 +26,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write under a temporary name, flush to the disk, rename: a reader sees the old file or the new, never a part."""
     for again in (True, True, False):
         try:
-            return _write(path, content)
+            _write(path, content)
+            return
         except OSError as error:
             # Somebody may remove the folder in the middle of it: it is then made once more.
             if not (again and isinstance(error, FileNotFoundError)):
