@@ -37,9 +37,9 @@ help: ## list the targets
 setup: ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1 GB with CUDA)
 report: ## render the paper from its records: HTML and PDF (a minute)
 check: ## run ruff, mypy and the unit tests (a minute)
-test: ## run the tests, the notebooks too (5 minutes)
+test: ## run the tests, the notebooks too (10 minutes)
 test-processors: ## run the notebooks as on other processors, with 1, 2 and 4 threads (10 minutes)
-test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (20 processor minutes)
+test-long: ## disturb real grids in every way they have to survive; 10,000 bad inputs (11 minutes)
 lab: ## open the notebooks in JupyterLab
 
 ##@ Training
