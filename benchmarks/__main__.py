@@ -31,6 +31,7 @@ from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES
 from lr_core import compute, config, datasets, grid, records
 from lr_core.cluster import Cluster
 from lr_core.errors import LatentReplayError
+from lr_core.files import write_atomically
 from lr_core.kernels import Kernels
 from lr_core.monitor import Monitor, is_looked_at
 from lr_core.protocol import Run
@@ -40,6 +41,7 @@ HERE = Path(__file__).resolve().parent
 AVALANCHE = HERE.parent / ".venv-avalanche" / "bin" / "python"
 CORES = 2  # what readers have; more are left idle
 
+ROUNDS_OF_A_CASE = 2  # at most: each takes minutes, and is long enough not to depend on moments
 GRID_RUNS = 6  # of the grid that is run by each executor
 
 SECOND, FIRST, CASE = "second task with replay", "first task", "whole case"
@@ -282,7 +284,7 @@ def goals(
     case_seconds: float | None,
     evaluating: dict[str, float],
 ) -> list[dict[str, object]]:
-    """Each goal, what it asks for, what was measured, and whether that is enough."""
+    """Each goal, what it asks for, what was measured (None where something is missing), and whether that is enough."""
     rate = {(m.experiment, m.program): m.rate for m in measured}
     workers, alone = f"lr_core, {CORES} processes of 1 thread", "lr_core, 1 thread"
     found: list[dict[str, object]] = []
@@ -291,43 +293,43 @@ def goals(
         met = None if value is None else (value <= asked if at_most else value >= asked)
         found.append({"goal": text, "asked": asked, "measured": value, "unit": unit, "at_most": at_most, "met": met})
 
-    def against(experiment: str, rival: str) -> float | None:
-        label = f"{rival}, {CORES} threads"
-        return rate[experiment, workers] / rate[experiment, label] if (experiment, label) in rate else None
+    def ratio(experiment: str, program: str, rival: str) -> float | None:
+        ours, theirs = rate.get((experiment, program)), rate.get((experiment, rival))
+        return ours / theirs if ours and theirs else None
 
-    goal("second task with replay, against the textbook", 3, against(SECOND, "textbook"))
-    goal("second task with replay, against Avalanche", 5, against(SECOND, "Avalanche"))
-    goal("first task, against the textbook", 2, against(FIRST, "textbook"))
-    goal("whole case, against the textbook", 2.5, against(CASE, "textbook"))
+    for experiment, rival, asked in ((SECOND, "textbook", 3), (SECOND, "Avalanche", 5), (FIRST, "textbook", 2),
+                                     (CASE, "textbook", 2.5)):  # fmt: skip
+        goal(f"{experiment}, against {'the ' * (rival == 'textbook')}{rival}", asked,
+             ratio(experiment, workers, f"{rival}, {CORES} threads"))  # fmt: skip
     per_image = operations_an_image() * 2  # an update on a new batch and one on the memory
-    peak = next(m.rate for m in measured if m.experiment == "matrix product")
-    goal("second-task update, of the matrix product's peak", 0.6, rate[SECOND, alone] * per_image / peak, "share")
-    images = [
-        (int(m.program.split()[0].replace(",", "")), statistics.median(m.seconds))
+    peak = next((m.rate for m in measured if m.experiment == "matrix product"), None)
+    updating = rate.get((SECOND, alone))
+    goal("second-task update, of the matrix product's peak", 0.6,
+         updating * per_image / peak if updating and peak else None, "share")  # fmt: skip
+    per = [
+        statistics.median(m.seconds) / int(m.program.split()[0].replace(",", ""))
         for m in measured
         if m.experiment == "images"
     ]
-    per = [seconds / n for n, seconds in images]
     goal("time linear in images: largest deviation from the mean", 0.1,
-         max(abs(p / statistics.mean(per) - 1) for p in per), "share", at_most=True)  # fmt: skip
-    goal(f"{CORES} workers, against one", 1.8, rate[SECOND, workers] / rate[SECOND, alone])
+         max(abs(p / statistics.mean(per) - 1) for p in per) if per else None, "share", at_most=True)  # fmt: skip
+    goal(f"{CORES} workers, against one", 1.8, ratio(SECOND, workers, alone))
     for experiment in (SECOND, FIRST):
-        one, two, four = (f"lr_core, {n} thread{'s' if n > 1 else ''}" for n in (1, CORES, 2 * CORES))
-        goal(f"{experiment}: {CORES} threads, against one", 1.7, rate[experiment, two] / rate[experiment, one])
-        goal(f"{experiment}: {2 * CORES} threads on {CORES} cores, against {CORES}", 1,
-             rate[experiment, four] / rate[experiment, two])  # fmt: skip
+        two, four = f"lr_core, {CORES} threads", f"lr_core, {2 * CORES} threads"
+        goal(f"{experiment}: {CORES} threads, against one", 1.7, ratio(experiment, two, alone))
+        goal(f"{experiment}: {2 * CORES} threads on {CORES} cores, against {CORES}", 1, ratio(experiment, four, two))
         goal(f"{experiment}: {CORES} threads, against one, while one core is busy", 1,
-             rate[experiment, two + BESIDE] / rate[experiment, one + BESIDE])  # fmt: skip
-    mean = statistics.mean(evaluating.values()) if evaluating else None
-    goal("evaluation, of a case of the paper, mean", 0.08, mean, "share", at_most=True)
-    memory = max(m.peak_bytes for m in measured if m.program.startswith("lr_core"))
+             ratio(experiment, two + BESIDE, alone + BESIDE))  # fmt: skip
+    goal("evaluation, of a case of the paper, mean", 0.08,
+         statistics.mean(evaluating.values()) if evaluating else None, "share", at_most=True)  # fmt: skip
+    memory = max((m.peak_bytes for m in measured if m.program.startswith("lr_core")), default=None)
     goal("peak memory of a worker", 1.5e9, memory, "bytes", at_most=True)
-    share = statistics.median(overhead) / case_seconds if case_seconds else None
+    share = statistics.median(overhead) / case_seconds if overhead and case_seconds else None
     goal("papermill and grid, of a case of the paper", 0.03, share, "share", at_most=True)
     # A core's seconds on dask beyond those of the pool, the start of the cluster among them, for each run.
-    more = (statistics.median(taken["dask"]) - statistics.median(taken["pool"])) * CORES / GRID_RUNS
-    goal("dask beyond the pool, of a case of the paper", 0.05, more / case_seconds if case_seconds else None, "share",
-         at_most=True)  # fmt: skip
+    more = (statistics.median(taken["dask"]) - statistics.median(taken["pool"])) * CORES / GRID_RUNS if taken else None
+    goal("dask beyond the pool, of a case of the paper", 0.05,
+         more / case_seconds if more is not None and case_seconds else None, "share", at_most=True)  # fmt: skip
     return found
 
 
@@ -368,6 +370,50 @@ def _value(goal: dict[str, object], name: str) -> str:
     return sign + text
 
 
+def everything(rounds: int, host: dict[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
+    """After each experiment, the table for the terminal and all that is measured so far, as it is written."""
+    began = time.perf_counter()
+    measured: list[Measured] = []
+    overhead: list[float] = []
+    taken: dict[str, list[float]] = {}
+    arms: list[dict[str, float]] = []
+    cases, epochs = case_seconds(), epochs_of_cases()
+    network = nn.Sequential(compressor(), classifier())  # of the first task
+
+    def so_far() -> tuple[str, dict[str, object]]:
+        shares = evaluation_shares(arms, epochs) if arms else {}
+        reached = goals(measured, overhead, taken, min(cases.values(), default=None), shares)
+        return table(measured, reached), {
+            "schema": 1,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": host,
+            "versions": {"torch": torch.__version__},
+            "workload": {
+                "dataset": DATASET, "updates": UPDATES, "batch": BATCH, "memory_share": MEMORY_SHARE,
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "operations_an_image": operations_an_image(),
+            },
+            "rounds": rounds,
+            "seconds": round(time.perf_counter() - began),
+            "measured": [asdict(m) for m in measured],
+            "grid_overhead_seconds": overhead,
+            "executor_seconds": taken,
+            "case_seconds": cases,
+            "evaluation": {"arms": arms, "shares": shares},
+            "goals": reached,
+        }  # fmt: skip
+
+    for title, rivals in programs().items():
+        measured += in_turn(title, rivals, min(rounds, ROUNDS_OF_A_CASE) if title == CASE else rounds)
+        yield so_far()
+    overhead += grid_overhead()
+    yield so_far()
+    taken |= executors()
+    yield so_far()
+    arms += evaluation()
+    yield so_far()
+
+
 def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
@@ -377,45 +423,25 @@ def main() -> int:
     host = compute.resolve("auto", 1).describe()
     name = re.sub(r"[^a-z0-9]+", "-", f"{host['device']}-{host['processor']}".lower()).strip("-")
     output = asked.output or HERE / "results" / f"{name}.json"
+    unfinished = output.with_suffix(".unfinished")
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"The machine is not idle (load {load:.1f}): ratios are blurred, times are too long", file=sys.stderr)
     if not AVALANCHE.exists():
         print("Avalanche is left out: it could not be installed", file=sys.stderr)
+    text = ""
     try:
         datasets.load(DATASET)
-        began = time.perf_counter()
-        measured = [m for title, rivals in programs().items() for m in in_turn(title, rivals, asked.rounds)]
-        overhead, taken, arms = grid_overhead(), executors(), evaluation()
-    except LatentReplayError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for text, result in everything(asked.rounds, host | {"cores": CORES, "load_before": load}):  # noqa: B007
+            write_atomically(unfinished, (json.dumps(result, indent=1) + "\n").encode())
+    except (LatentReplayError, KeyboardInterrupt) as error:
+        print(text)
+        print(f"error: {str(error) or 'interrupted'}", file=sys.stderr)
+        if text:
+            print(f"What was measured is kept in {unfinished}", file=sys.stderr)
         return 1
-    cases = case_seconds()
-    shares = evaluation_shares(arms, epochs_of_cases())
-    reached = goals(measured, overhead, taken, min(cases.values(), default=None), shares)
-    print(table(measured, reached))
-    first_task = nn.Sequential(compressor(), classifier())
-    result = {
-        "schema": 1,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": host | {"cores": CORES, "load_before": load},
-        "versions": {"torch": torch.__version__},
-        "workload": {
-            "dataset": DATASET, "updates": UPDATES, "batch": BATCH, "memory_share": MEMORY_SHARE,
-            "parameters": sum(p.numel() for p in first_task.parameters()),
-            "operations_an_image": operations_an_image(),
-        },
-        "rounds": asked.rounds,
-        "seconds": round(time.perf_counter() - began),
-        "measured": [asdict(m) for m in measured],
-        "grid_overhead_seconds": overhead,
-        "executor_seconds": taken,
-        "case_seconds": cases,
-        "evaluation": {"arms": arms, "shares": shares},
-        "goals": reached,
-    }  # fmt: skip
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result, indent=1) + "\n")
+    unfinished.rename(output)
+    print(text)
     print(f"\nWrote {output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output}")
     return 0
 

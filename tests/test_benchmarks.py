@@ -113,6 +113,36 @@ def test_goals(bench, everything):
     assert [value for value, _ in facts] == [value and pytest.approx(value) for value, _ in expected]
 
 
+def test_what_is_not_measured_yet_meets_no_goal(bench, everything):
+    some = [m for m in everything if m.experiment == bench["SECOND"] and "busy" not in m.program]
+    met = {g["goal"]: g["met"] for g in bench["goals"](some, [], {}, None, {})}
+    assert met.pop("second task with replay, against the textbook")
+    assert met.pop("2 workers, against one")
+    assert met.pop("second task with replay: 2 threads, against one")
+    assert met.pop("second task with replay: 4 threads on 2 cores, against 2") is False
+    assert met.pop("peak memory of a worker")
+    assert set(met.values()) == {None}
+
+
+def test_a_benchmark_that_is_interrupted_keeps_what_it_measured(bench, everything, monkeypatch, capsys, tmp_path):
+    def in_turn(experiment, rivals, rounds):
+        if experiment == bench["FIRST"]:
+            raise KeyboardInterrupt
+        return [m for m in everything if m.experiment == experiment]
+
+    parts = bench["main"].__globals__
+    monkeypatch.setitem(parts, "in_turn", in_turn)
+    monkeypatch.setattr("lr_core.datasets.load", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["make bench", "--output", str(tmp_path / "here.json")])
+    assert bench["main"]() == 1
+    [kept] = tmp_path.iterdir()
+    assert kept.name == "here.unfinished"  # which the paper does not read
+    assert {m["experiment"] for m in json.loads(kept.read_text())["measured"]} == {bench["SECOND"]}
+    told = capsys.readouterr()
+    assert "textbook, 2 threads" in told.out
+    assert told.err.splitlines()[-2:] == ["error: interrupted", f"What was measured is kept in {kept}"]
+
+
 def test_share_of_evaluation(bench):
     arms = [{"epoch": 10.0, "look": 1.0, "final": 2.0}, {"epoch": 20.0, "look": 2.0, "final": 3.0}]
     shares = bench["evaluation_shares"](arms, {"short": [1, 2], "long": [17, 100]})
