@@ -8,7 +8,7 @@ endif
 
 PYTHON ?= python3
 VENV := .venv
-PIP := src/lr_core/packages.py
+PIP := src/lr_lab/data/packages.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -146,8 +146,8 @@ PDF := report/_output/latent-replay.pdf
 CSV := report/_output/results.csv
 PAGES := report/_output/notebooks/index.html
 SOURCES := $(wildcard report/figures/*.svg report/*.qmd report/*.py report/*.bib report/_quarto.yml data/*.csv data/*.toml \
-  benchmarks/results/*.json src/lr_core/*.py) \
-  $(shell find report/render report/theme report/figures report/explorer -type f ! -path '*/__pycache__/*' 2>/dev/null)
+  benchmarks/results/*.json) \
+  $(shell find src report/render report/theme report/figures report/explorer -type f ! -path '*/__pycache__/*' ! -path '*.egg-info/*' 2>/dev/null)
 # The folders as well as the records in them: a record that was removed leaves no other trace.
 RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
 NOTEBOOKS := $(wildcard report/runs/*/*.ipynb)
@@ -159,7 +159,7 @@ QUARTO := $(shell command -v quarto 2>/dev/null)
 # $(call render[,folder below _output]). Both put both files there, or fail.
 ifneq ($(QUARTO),)
 ENGINE := Quarto
-render = $(PY) -m lr_core.jupyter quarto render report$(if $1, --output-dir _output/$1)
+render = $(PY) -m lr_lab.jupyter quarto render report$(if $1, --output-dir _output/$1)
 else
 ENGINE := report/render, no quarto being on PATH
 render = $(PY) report/render report/index.qmd --output-dir report/_output$(if $1,/$1) >/dev/null
@@ -175,7 +175,7 @@ report: $(HTML) $(PDF) $(CSV) $(PAGES)
 	@$(call name,$(HTML),$(PDF))
 
 $(CSV): $(SOURCES) $(RECORDS) $(READY) | $(CHECK)
-	@$(PY) -m lr_core results $@ >/dev/null
+	@$(PY) -m lr_lab results $@ >/dev/null
 
 # After the paper: Quarto may clear its output folder first.
 $(PAGES): $(HTML) $(NOTEBOOKS) $(COMMITS)
@@ -188,28 +188,28 @@ $(HTML) $(PDF) &: $(SOURCES) $(RECORDS) $(READY) | $(CHECK)
 # ------------------------------------------------------------------------------------------------------- training
 
 data: $(READY) | $(CHECK)
-	@$(PY) -m lr_core data
+	@$(PY) -m lr_lab data
 
 figures: $(READY) | $(CHECK)
-	@$(PY) -m lr_core figures
+	@$(PY) -m lr_lab figures
 
 # Without the clock times of each cell, which would differ in every run.
 notebooks: $(READY) | $(CHECK)
-	@$(PY) -m lr_core.jupyter $(PY) -m jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
+	@$(PY) -m lr_lab.jupyter $(PY) -m jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
 	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.extra_arguments=--log-level=40 notebooks/*.ipynb
 	@echo "Stored the outputs of notebooks/*.ipynb"
 
 # Status 1 says that some runs failed, and which: what did run is rendered all the same.
 quick: $(READY) | $(CHECK)
 	@echo "Training the quick profile: a reduced grid on real images"
-	@$(PY) -m lr_core grid --profile quick --skip-missing; status=$$?; [ $$status -le 1 ] || exit $$status; \
+	@$(PY) -m lr_lab grid --profile quick --skip-missing; status=$$?; [ $$status -le 1 ] || exit $$status; \
 	  echo "Rendering it with $(ENGINE)"; LR_PROFILE=quick; export LR_PROFILE; \
 	  { $(call render,quick); } && $(call pages,quick) \
 	  && $(call name,report/_output/quick/index.html,report/_output/quick/latent-replay.pdf) && exit $$status
 
 reproduce: $(READY) | $(CHECK)
 	@echo "Training what is due of the paper profile; stop it at any time, the same command goes on"
-	@$(PY) -m lr_core grid --profile paper
+	@$(PY) -m lr_lab grid --profile paper
 	@$(MAKE) --no-print-directory report
 
 # ---------------------------------------------------------------------------------------------------------- tests
@@ -244,7 +244,7 @@ bench: $(READY) | $(CHECK)
 	    > .venv-avalanche/lib/$$($(PY) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')/site-packages/project.pth && \
 	  .venv-avalanche/bin/python $(PIP) install --quiet --no-input --disable-pip-version-check -r benchmarks/requirements.txt && \
 	  touch .venv-avalanche/.ready; } || { echo "Avalanche cannot be had; it is left out" >&2; rm -rf .venv-avalanche; }
-	@$(PY) -m lr_core data fashion-mnist >/dev/null
+	@$(PY) -m lr_lab data fashion-mnist >/dev/null
 	@$(PY) benchmarks
 
 # pip-audit in an environment of its own. Its status is 1 whether it found something or could not look, but it leaves a

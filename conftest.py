@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nbval import kernel
 
-from lr_core.jupyter import environment
+from lr_lab.jupyter import environment
 
 _ipython = tempfile.TemporaryDirectory()
 kernel.start_new_kernel = functools.partial(

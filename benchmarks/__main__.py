@@ -28,14 +28,19 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES
 
-from lr_core import compute, config, datasets, grid, records
-from lr_core.cluster import Cluster
+from lr_core import device
 from lr_core.errors import LatentReplayError
-from lr_core.files import write_atomically
-from lr_core.kernels import Kernels
-from lr_core.monitor import Monitor, is_looked_at
-from lr_core.protocol import Run
-from lr_core.records import RunId
+from lr_core.metrics import is_evaluated
+from lr_core.settings import Settings, find_case
+from lr_lab.data import catalogue
+from lr_lab.files import write_atomically
+from lr_lab.grid import schedule
+from lr_lab.grid.dask import DaskExecutor
+from lr_lab.grid.local import LocalExecutor
+from lr_lab.runs import records
+from lr_lab.runs.monitor import Monitor
+from lr_lab.runs.protocol import Run
+from lr_lab.runs.records import RunId
 
 HERE = Path(__file__).resolve().parent
 AVALANCHE = HERE.parent / ".venv-avalanche" / "bin" / "python"
@@ -200,14 +205,12 @@ def evaluation() -> list[dict[str, float]]:
 
         return patch.object(Monitor, name, method)
 
-    settings = replace(config.Settings(), max_epochs=2)
-    dataset, here = datasets.load(DATASET), compute.resolve("auto", 1)
-    Run(
-        dataset, config.case(1), 0, replace(settings, images_per_class=300), compute=here
-    ).result()  # compiles the steps
+    settings = replace(Settings(), max_epochs=2)
+    dataset, here = catalogue.load(DATASET), device.resolve("auto", 1)
+    Run(dataset, find_case(1), 0, replace(settings, images_per_class=300), compute=here).result()  # compiles the steps
     print("evaluation: two epochs of a case", file=sys.stderr, flush=True)
     with timed("look"), timed("accuracies"):  # type: ignore[attr-defined]
-        result = Run(dataset, config.case(1), 0, settings, compute=here).result()
+        result = Run(dataset, find_case(1), 0, settings, compute=here).result()
     return [
         {
             "epoch": (arm["seconds"] - sum(of_arm) - final) / settings.max_epochs,
@@ -222,7 +225,7 @@ def evaluation_shares(measured: list[dict[str, float]], epochs: dict[str, list[i
     """Share of evaluation in the time of a case, by case, from the epochs of each of its arms."""
     found = {}
     for case, of_arms in epochs.items():
-        looks = [sum(is_looked_at(epoch) or epoch == last for epoch in range(last + 1)) for last in of_arms]
+        looks = [sum(is_evaluated(epoch) or epoch == last for epoch in range(last + 1)) for last in of_arms]
         evaluating = sum(n * arm["look"] + arm["final"] for n, arm in zip(looks, measured, strict=True))
         training = sum(n * arm["epoch"] for n, arm in zip(of_arms, measured, strict=True))
         found[case] = evaluating / (evaluating + training)
@@ -233,7 +236,7 @@ def epochs_of_cases() -> dict[str, list[int]]:
     """Epochs of the arms of each case in the paper's records with the smallest seed."""
     return {
         f"{record['run']['dataset']} case {record['run']['case']}": [arm["epochs"] for arm in record["arms"]]
-        for record in sorted(records.read_all(grid.RUNS, "paper"), key=lambda record: -record["run"]["seed"])
+        for record in sorted(records.read_all(schedule.RUNS, "paper"), key=lambda record: -record["run"]["seed"])
     }
 
 
@@ -248,10 +251,10 @@ def operations_an_image() -> float:
 def grid_overhead(runs: int = 3) -> list[float]:
     """Seconds of a run through papermill and the grid that are not training, one for each smoke run."""
     found = []
-    with tempfile.TemporaryDirectory() as folder, Kernels() as kernels:
+    with tempfile.TemporaryDirectory() as folder, LocalExecutor() as kernels:
         for seed in range(runs):
             run = RunId("smoke", "digits", 1, seed)
-            outcome = grid.execute(run, kernels, Path(folder) / "runs", Path(folder) / "cache")
+            outcome = schedule.execute(run, kernels, Path(folder) / "runs", Path(folder) / "cache")
             if outcome.error:
                 raise LatentReplayError(f"{run}: {outcome.error}")
             found.append(outcome.seconds - records.seconds(records.read(run.record(Path(folder) / "runs"))))
@@ -264,11 +267,11 @@ def executors(rounds: int = 3) -> dict[str, list[float]]:
     selected = [RunId("smoke", "digits", 1, seed) for seed in range(GRID_RUNS)]
     for number in range(rounds):
         print(f"executors: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        for name, start in (("pool", Kernels), ("dask", partial(Cluster, CORES))):
+        for name, start in (("pool", LocalExecutor), ("dask", partial(DaskExecutor, CORES))):
             with tempfile.TemporaryDirectory() as folder:
                 began = time.perf_counter()
                 with start() as executor:
-                    outcomes = grid.run_grid(
+                    outcomes = schedule.run_grid(
                         selected, executor, runs=Path(folder) / "runs", cache=Path(folder) / "cache", workers=CORES
                     )
                 found[name].append(time.perf_counter() - began)
@@ -336,7 +339,7 @@ def goals(
 def case_seconds() -> dict[str, float]:
     """Data set -> mean seconds of a case in the paper's records, on whatever they were trained."""
     taken: dict[str, list[float]] = {}
-    for record in records.read_all(grid.RUNS, "paper"):
+    for record in records.read_all(schedule.RUNS, "paper"):
         taken.setdefault(record["run"]["dataset"], []).append(records.seconds(record))
     return {name: statistics.mean(seconds) for name, seconds in taken.items()}
 
@@ -420,7 +423,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
-    host = compute.resolve("auto", 1).describe()
+    host = device.resolve("auto", 1).describe()
     name = re.sub(r"[^a-z0-9]+", "-", f"{host['device']}-{host['processor']}".lower()).strip("-")
     output = asked.output or HERE / "results" / f"{name}.json"
     unfinished = output.with_suffix(".unfinished")
@@ -431,7 +434,7 @@ def main() -> int:
         print("Avalanche is left out: it could not be installed", file=sys.stderr)
     text = ""
     try:
-        datasets.load(DATASET)
+        catalogue.load(DATASET)
         for text, result in everything(asked.rounds, host | {"cores": CORES, "load_before": load}):  # noqa: B007
             write_atomically(unfinished, (json.dumps(result, indent=1) + "\n").encode())
     except (LatentReplayError, KeyboardInterrupt) as error:

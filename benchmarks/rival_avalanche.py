@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 
-from lr_core import _torchvision
+from lr_lab.data import _torchvision
 
 _torchvision.mirrors("FashionMNIST")  # makes torchvision importable, whatever device it was built for
 

@@ -9,10 +9,13 @@ import torch
 from torch import nn
 from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES, serve, tasks
 
-from lr_core import config, datasets, memory, models
-from lr_core.compute import Compute, resolve
-from lr_core.protocol import Run, encode, freeze
+from lr_core import memory, models
+from lr_core.device import Compute, resolve
+from lr_core.experiment import encode, freeze
+from lr_core.settings import Settings, find_case, make_generator
 from lr_core.training import Training
+from lr_lab.data import catalogue
+from lr_lab.runs.protocol import Run
 
 IMAGES_PER_CLASS = 500  # of the whole case: its five arms, each with
 EPOCHS = 10
@@ -21,7 +24,7 @@ SIDE = 2048  # of the matrices whose product gives the peak
 
 def updates(phase: str, compute: Compute, images: int, share: float) -> None:
     """Rounds of one epoch over `images` new images."""
-    settings = replace(config.Settings(), max_epochs=1)
+    settings = replace(Settings(), max_epochs=1)
     (old, old_labels), (new, new_labels) = tasks()
     new, new_labels = (part.to(compute.device) for part in (new[:images], new_labels[:images]))
     compressor, classifier = (compute.place(network) for network in models.build(0))
@@ -29,9 +32,9 @@ def updates(phase: str, compute: Compute, images: int, share: float) -> None:
     if phase == "second":
         freeze(compressor)
         new, old = (encode(compressor, part.to(compute.device), compute) for part in (new, old))
-        kept = memory.choose(old, old_labels.to(compute.device), share, config.generator(0, "memory"))
+        kept = memory.choose(old, old_labels.to(compute.device), share, make_generator(0, "memory"))
         network = classifier
-    generator = config.generator(0, "batches")
+    generator = make_generator(0, "batches")
 
     def epoch() -> int:
         next(Training(network, new, new_labels, settings=settings, compute=compute, generator=generator, memory=kept))
@@ -43,11 +46,11 @@ def updates(phase: str, compute: Compute, images: int, share: float) -> None:
 
 def whole_case(compute: Compute) -> None:
     """Rounds of one case: five arms, measured under three evaluation modes after every epoch."""
-    dataset = datasets.load(DATASET)
-    settings = replace(config.Settings(), max_epochs=EPOCHS, images_per_class=IMAGES_PER_CLASS)
+    dataset = catalogue.load(DATASET)
+    settings = replace(Settings(), max_epochs=EPOCHS, images_per_class=IMAGES_PER_CLASS)
 
     def case() -> int:
-        tasks = Run(dataset, config.case(1), 0, settings, compute=compute).result()["tasks"]
+        tasks = Run(dataset, find_case(1), 0, settings, compute=compute).result()["tasks"]
         return EPOCHS * (tasks["first"]["train_images"] + 4 * tasks["second"]["train_images"])
 
     serve(case)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lr_core import datasets
+from lr_lab.data import catalogue
 
 DATASET = "fashion-mnist"  # 7,000 images of each class, and to be had wherever package registries are
 UPDATES = 4  # on new images, in a round
@@ -24,7 +24,7 @@ MEMORY_SHARE = 0.05
 
 def tasks(images_per_class: int | None = None) -> list[tuple[Tensor, Tensor]]:
     """(n, 1, 28, 28) uint8 images and (n,) int64 labels of classes 0 to 4, then of classes 5 to 9."""
-    dataset = datasets.load(DATASET)
+    dataset = catalogue.load(DATASET)
     found = []
     for classes in (range(5), range(5, 10)):
         chosen = torch.cat([torch.nonzero(dataset.labels == c).flatten()[:images_per_class] for c in classes])

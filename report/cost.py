@@ -13,7 +13,9 @@ from IPython.display import Markdown
 from paper import NOT_RUN, count, hours, ours, title
 from tables import simple
 
-from lr_core import config, figures, records
+from lr_core.settings import CASES
+from lr_lab import plots
+from lr_lab.runs import records
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 NOT_MEASURED = "not measured"
@@ -57,7 +59,7 @@ def rates() -> Markdown:
     alt = f"New images a second on {machine(result)}. " + "; ".join(
         f"{experiment}, {program}: {rate:,.0f}" for (experiment, program), rate in medians.items()
     )
-    drawing = figures.rates(result["measured"], RIVALS)
+    drawing = plots.rates(result["measured"], RIVALS)
     return drawn("speed", drawing, alt, data, f"`make bench` ({hours(result['seconds'])}) and `make report`")
 
 
@@ -116,9 +118,9 @@ def many_seeds(seeds: int = 20) -> str:
     known = {name: statistics.mean(taken) for name in ours.datasets if (taken := _seconds(name))}
     if not known:
         return NOT_RUN
-    runs = len(config.CASES) * seeds * len(known)
+    runs = len(CASES) * seeds * len(known)
     names = ", ".join(title(name) for name in known)
-    total = sum(len(config.CASES) * seeds * mean for mean in known.values())
+    total = sum(len(CASES) * seeds * mean for mean in known.values())
     peaks = [m["peak_bytes"] for result in measured for m in result["measured"] if m["program"].startswith("lr_core")]
     memory = f" and {max(peaks) / 1e9:.1f} GB of memory for each core at work" if peaks else ""
     return f"the {runs} runs of {names} with {seeds} seeds take about {total / 3600:,.0f} core hours{memory}"

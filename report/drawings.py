@@ -20,9 +20,11 @@ from matplotlib.figure import Figure
 from paper import HERE, MEASURES, NOT_RUN, PROFILE, accuracy, arms, hours, ours, published_value, title
 from scipy.spatial.distance import pdist
 
-from lr_core import config, datasets, figures, records, thumbnails
-from lr_core.config import EVALUATIONS
-from lr_core.figures import LATENT_POINTS
+from lr_core.settings import CASES, EVALUATIONS
+from lr_lab import plots
+from lr_lab.data import catalogue
+from lr_lab.plots import LATENT_POINTS, thumbnails
+from lr_lab.runs import records
 
 STILLS = HERE / "figures"  # drawn from the data sets by `make figures`, for a paper needs no data
 # Quarto wants images inside the project; report/render names a folder of its own.
@@ -51,7 +53,7 @@ def _image(path: str, alt: str) -> Markdown:
 
 def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame, command: str) -> Markdown:
     """A figure as an image; `origin(name)` then tells of the command and has the data."""
-    content = figures.svg(figure).encode()
+    content = plots.svg(figure).encode()
     # Named by its content: two documents may be rendered at the same time.
     path = DRAWN / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}.svg"
     path.parent.mkdir(exist_ok=True)
@@ -65,7 +67,7 @@ def _runs_of(dataset: str | None = None) -> str:
     seconds = sum(records.seconds(r) for r in ours.records if dataset in (None, r["run"]["dataset"]))
     choice = f" --dataset {dataset}" if dataset else ""
     return (
-        f"`python -m lr_core grid --profile {PROFILE}{choice} --force` ({hours(seconds)} of training) and `make report`"
+        f"`python -m lr_lab grid --profile {PROFILE}{choice} --force` ({hours(seconds)} of training) and `make report`"
     )
 
 
@@ -85,7 +87,7 @@ def still(dataset: str, kind: str) -> Markdown:
     name = f"{dataset}-{kind}"
     data = pd.read_csv(STILLS / f"{name}.csv")
     seconds = pd.read_csv(STILLS / "seconds.csv", index_col="dataset").seconds
-    _origins[name] = (f"`python -m lr_core figures {dataset}` ({hours(seconds[dataset])})", data)
+    _origins[name] = (f"`python -m lr_lab figures {dataset}` ({hours(seconds[dataset])})", data)
     classes = list(dict.fromkeys(data.name.astype(str)))
     if kind == "pca":
         alt = f"{len(data)} images of {title(dataset)} in the plane of two principal components. {_layout(data)}"
@@ -141,7 +143,7 @@ def agreement() -> Markdown:
         .difference.agg(["min", "max"])
         .itertuples()
     )
-    return drawn("agreement", figures.agreement(data), alt, data, _runs_of())
+    return drawn("agreement", plots.agreement(data), alt, data, _runs_of())
 
 
 def _cell(record: Mapping) -> tuple[str, int]:
@@ -168,12 +170,12 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
                 for epoch, a, b in zip(arm["curve"]["epochs"], old, new, strict=True)
             ]
             ends.append(
-                f"{figures.arm_name(arm)} {_per_cent(old[-1])} and {_per_cent(new[-1])} after {arm['epochs']} epochs"
+                f"{plots.arm_name(arm)} {_per_cent(old[-1])} and {_per_cent(new[-1])} after {arm['epochs']} epochs"
             )
         said.append(f"Case {case}: from {_per_cent(old[0])} on old classes to (old and new) {'; '.join(ends)}.")
     data = pd.DataFrame(rows, columns=["case", "memory_share", "epoch", "old_accuracy", "new_accuracy"])
     alt = f"Forgetting curves on {title(dataset)}, {len(records)} cases. {' '.join(said)}"
-    return drawn(f"forgetting-{dataset}", figures.forgetting_grid(records, evaluation), alt, data, _runs_of(dataset))
+    return drawn(f"forgetting-{dataset}", plots.forgetting_grid(records, evaluation), alt, data, _runs_of(dataset))
 
 
 def budget(dataset: str) -> Markdown:
@@ -183,7 +185,7 @@ def budget(dataset: str) -> Markdown:
         return _missing(dataset)
     theirs = {
         (case, share): value
-        for case in config.CASES
+        for case in CASES
         for share in ours.settings.memory_shares
         if (value := published_value(dataset, case, "replay", "original_test", share)) is not None
     }
@@ -209,7 +211,7 @@ def budget(dataset: str) -> Markdown:
         f"Accuracy on old classes of {title(dataset)} with memories of "
         f"{', '.join(_per_cent(share) for share in ours.settings.memory_shares)} of the images. {' '.join(said)}"
     )
-    return drawn(f"budget-{dataset}", figures.budget(records, EVALUATIONS, theirs), alt, data, _runs_of(dataset))
+    return drawn(f"budget-{dataset}", plots.budget(records, EVALUATIONS, theirs), alt, data, _runs_of(dataset))
 
 
 def latents(dataset: str) -> Markdown:
@@ -217,7 +219,7 @@ def latents(dataset: str) -> Markdown:
     records = ours.of(dataset)
     if not records:
         return _missing(dataset)
-    names = datasets.describe(dataset).class_names
+    names = catalogue.describe(dataset).class_names
     rows = [
         (record["run"]["case"], task, image, label, *xy)
         for record in records
@@ -232,7 +234,7 @@ def latents(dataset: str) -> Markdown:
         for case in data.case.unique()
     ]
     alt = f"Latents of test images of {title(dataset)} in two dimensions. {' '.join(said)}"
-    return drawn(f"latents-{dataset}", figures.latents_grid(records, names), alt, data, _runs_of(dataset))
+    return drawn(f"latents-{dataset}", plots.latents_grid(records, names), alt, data, _runs_of(dataset))
 
 
 def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown:
@@ -240,7 +242,7 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
     records = ours.of(dataset)
     if not records:
         return _missing(dataset)
-    names = datasets.describe(dataset).class_names
+    names = catalogue.describe(dataset).class_names
     rows, lines, said = [], [], []
     for record in records:
         case = record["run"]["case"]
@@ -275,7 +277,7 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
         return Markdown(f"*{title(dataset).markdown}: no pictures are kept of the test images of profile {PROFILE}.*")
     data = pd.DataFrame(rows, columns=["case", "image", "class", "predicted_class", "epoch"])
     alt = f"Test images of {title(dataset)} that are forgotten first. {' '.join(said)}"
-    return drawn(f"forgotten-{dataset}", figures.pictures(lines, FORGOTTEN), alt, data, _runs_of(dataset))
+    return drawn(f"forgotten-{dataset}", plots.pictures(lines, FORGOTTEN), alt, data, _runs_of(dataset))
 
 
 def _fate(names: list[str], label: int, predicted: int, epoch: int) -> str:

@@ -29,9 +29,11 @@ from pathlib import Path
 
 import click
 
-from lr_core import config, datasets, records
 from lr_core.errors import LatentReplayError
-from lr_core.files import absolute, write_atomically
+from lr_lab.data import catalogue
+from lr_lab.files import absolute, write_atomically
+from lr_lab.runs import records
+from lr_lab.runs.profiles import RESULTS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -41,7 +43,7 @@ PARTS = (
     ".ci", ".gitignore", "CITATION.cff", "LICENSE", "Makefile", "README.md", "benchmarks", "conftest.py", "data", "docs",
     "environment.yml", "notebooks", "pyproject.toml", "report", "requirements.lock", "scripts", "src", "tests",
 )  # fmt: skip
-PROFILES = config.RESULTS  # all others are preliminary, and their pages say so
+PROFILES = RESULTS  # all others are preliminary, and their pages say so
 
 STYLE = """
 .notebook .links { margin-bottom: 1.4rem; }
@@ -124,7 +126,7 @@ def find(folder: Path) -> list[Run]:
 
     Those of a data set that is not known here are left out, with a line for the set.
     """
-    titles = {name: datasets.describe(name).title for name in datasets.DATASETS}
+    titles = {name: catalogue.describe(name).title for name in catalogue.DATASETS}
     found = [
         _read(path, profile)
         for profile in dict.fromkeys([*PROFILES, os.environ.get("LR_PROFILE", PROFILES[0])])

@@ -22,11 +22,15 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from lr_core import config, datasets, figures, metrics, records
-from lr_core.config import EVALUATIONS
+from lr_core import metrics
 from lr_core.errors import LatentReplayError
-from lr_core.files import absolute
 from lr_core.memory import pixel_share
+from lr_core.settings import EVALUATIONS
+from lr_lab import plots
+from lr_lab.data import catalogue
+from lr_lab.files import absolute
+from lr_lab.runs import records
+from lr_lab.runs.profiles import find_profile
 
 HERE = Path(__file__).parent
 RUNS = absolute(os.environ.get("LR_RUNS") or HERE / "runs")
@@ -60,7 +64,7 @@ class Runs:
         self.profile = profile
         self.runs = runs
         self.told = told
-        self.settings = config.profile(profile).settings
+        self.settings = find_profile(profile).settings
 
     @cached_property
     def records(self) -> list[dict]:
@@ -77,7 +81,7 @@ class Runs:
         kept = []
         for record in records.read_all(self.runs, self.profile) if self.told else []:
             run = run_id(record)
-            if (run.dataset not in config.profile(self.profile).datasets) != added:
+            if (run.dataset not in find_profile(self.profile).datasets) != added:
                 continue
             if record["key"] == records.key(run, self.settings):
                 kept.append(record)
@@ -114,14 +118,14 @@ class Runs:
     @property
     def expected(self) -> int:
         """How many runs the profile has."""
-        chosen = config.profile(self.profile)
+        chosen = find_profile(self.profile)
         return len(chosen.datasets) * len(chosen.cases) * len(chosen.seeds)
 
     @property
     def datasets(self) -> list[str]:
         """The profile's data sets, in the paper's order, then those that a user has added."""
-        known = {*config.profile(self.profile).datasets, *(record["run"]["dataset"] for record in self.added)}
-        return [name for name in datasets.DATASETS if name in known]
+        known = {*find_profile(self.profile).datasets, *(record["run"]["dataset"] for record in self.added)}
+        return [name for name in catalogue.DATASETS if name in known]
 
 
 PROFILE = os.environ.get("LR_PROFILE", "paper")
@@ -165,14 +169,14 @@ class Title(str):
 
 def title(dataset: str) -> Title:
     """The title of a data set; warns where the PDF cannot show it."""
-    found = Title(datasets.describe(dataset).title)
+    found = Title(catalogue.describe(dataset).title)
     _warn_of_missing_font(dataset, found)
     return found
 
 
 @functools.cache  # once, however often the title is shown
 def _warn_of_missing_font(dataset: str, title: str) -> None:
-    if words := figures.without_font(title):
+    if words := plots.without_font(title):
         warnings.warn(f"{dataset}: the PDF has no font for {', '.join(words)} in its title; the page has", stacklevel=3)
 
 
@@ -257,7 +261,7 @@ def provenance() -> Markdown:
         run = record["run"]
         arms = [
             {
-                "name": figures.arm_name(arm),
+                "name": plots.arm_name(arm),
                 "epochs": arm["epochs"],
                 "seconds": round(arm["seconds"]),
                 "commit": (arm["provenance"]["commit"] or "unknown")[:7],
@@ -442,7 +446,7 @@ def run_state(runs: Runs) -> str:
     parts = []
     for name in runs.datasets:
         done = [record["run"]["case"] for record in runs.of(name)]
-        cases = config.profile(runs.profile).cases
+        cases = find_profile(runs.profile).cases
         lacking = [str(case) for case in cases if case not in done]
         if not lacking:
             parts.append(
@@ -533,7 +537,7 @@ def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
 
 def task_images() -> int:
     """Training images of a task in the sets whose classes have one size."""
-    return round(ours.settings.train_share * datasets.describe("fashion-mnist").images / 2)
+    return round(ours.settings.train_share * catalogue.describe("fashion-mnist").images / 2)
 
 
 def byte_shares() -> str:

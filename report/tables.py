@@ -30,9 +30,13 @@ from paper import (
     told,
 )  # fmt: skip
 
-from lr_core import config, datasets, figures, models, records
-from lr_core.config import EVALUATIONS
+from lr_core import models
 from lr_core.memory import pixel_share
+from lr_core.settings import CASES, EVALUATIONS
+from lr_lab import plots
+from lr_lab.data import catalogue
+from lr_lab.runs import records
+from lr_lab.runs.profiles import find_profile
 
 STEPS = (0.005, 0.02, 0.05, 0.15)  # limits of the shades of a difference
 # The shade of a difference once more, for those who see no colours or print without: the larger, the fuller.
@@ -127,7 +131,7 @@ def results(dataset: str, name: str) -> Markdown:
     below = "".join(f'<th class="num">{mode}</th>' for mode in modes) * len(profiles)
     bodies = [
         ["".join(row(case, share, measure)) for share in shares for measure in measures]
-        for case in config.profile(ours.profile).cases
+        for case in find_profile(ours.profile).cases
     ]
     return html([upper + groups, below], bodies)
 
@@ -135,8 +139,7 @@ def results(dataset: str, name: str) -> Markdown:
 def cases() -> Markdown:
     """Table 3."""
     rows = [
-        (number, ", ".join(map(str, case.first)), ", ".join(map(str, case.second)))
-        for number, case in config.CASES.items()
+        (number, ", ".join(map(str, case.first)), ", ".join(map(str, case.second))) for number, case in CASES.items()
     ]
     return simple(("Case", "First task", "Second task"), rows)
 
@@ -173,7 +176,7 @@ def data_facts() -> Markdown:
     """The sets of the profile: images, smallest and largest class where a record says so, licence."""
     rows = []
     for name in ours.datasets:
-        info = datasets.describe(name)
+        info = catalogue.describe(name)
         record = next(iter(ours.of(name)), None)
         first = f"{record['tasks']['first']['train_images']:,}" if record else NOT_RUN
         rows.append((title(name).html, f"{info.images:,}", first, escape(info.licence)))
@@ -217,7 +220,7 @@ def largest_gaps(size: int = 10, evaluation: str = "mixed") -> Markdown:
             (
                 title(run["dataset"]).html,
                 run["case"],
-                figures.arm_name(arm),
+                plots.arm_name(arm),
                 MEASURES[measure].lower(),
                 f"{theirs:.4f}",
                 in_table(number(Value(arm["accuracy"][evaluation][measure], gap.sources))),
@@ -268,7 +271,7 @@ def replay_gaps() -> Markdown:
             ),
         ]
         for dataset in ours.datasets
-        if dataset in datasets.PAPER_DATASETS
+        if dataset in catalogue.PAPER_DATASETS
     ]
     upper = "<th rowspan=2>Data set</th>"
     upper += _cells([MEASURES[measure] for measure in measures], (), f"th colspan={len(EVALUATIONS)}")
@@ -330,7 +333,7 @@ def precision() -> Markdown:
             ]
             if cells:
                 epochs = f"{arm['epochs']} / {same['epochs']}" if measure == "test" else ""
-                rows.append((figures.arm_name(arm) if epochs else "", epochs, MEASURES[measure].lower(), *cells))
+                rows.append((plots.arm_name(arm) if epochs else "", epochs, MEASURES[measure].lower(), *cells))
     first = "".join(f"<th rowspan=2>{name}</th>" for name in ("Arm", "Epochs", "Accuracy"))
     modes = "".join(f"<th colspan=2>{mode}</th>" for mode in EVALUATIONS)
     return html(
@@ -344,6 +347,6 @@ def checksums() -> Markdown:
     rows = [
         (title(name).html, escape(file), f"<code>{sha256[:16]}…</code>")
         for name in ours.datasets
-        for file, sha256 in datasets.checksums(name).items()
+        for file, sha256 in catalogue.checksums(name).items()
     ]
     return simple(("Data set", "File", "SHA-256"), rows)

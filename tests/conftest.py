@@ -15,9 +15,12 @@ import pytest
 import torch
 from _pytest.nodeid import coerce_node_id
 
-from lr_core import checkpoints, config, datasets, models, protocol, records
-from lr_core.compute import Compute
-from lr_core.config import Settings
+from lr_core import models
+from lr_core.device import Compute
+from lr_core.experiment import freeze
+from lr_core.settings import Settings, find_case
+from lr_lab.data import catalogue
+from lr_lab.runs import checkpoints, protocol, records
 
 # Sums are split among threads, so the last bits depend on their number; with one they are the same everywhere.
 torch.set_num_threads(1)
@@ -99,7 +102,7 @@ def tiny_arms():
 
 @pytest.fixture(scope="session")
 def digits():
-    return datasets.load("digits")
+    return catalogue.load("digits")
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def data_root(tmp_path, monkeypatch):
     monkeypatch.setenv("LR_DATA_PATH", str(tmp_path / "data"))
     yield tmp_path / "data"
     monkeypatch.undo()
-    datasets.reread()
+    catalogue.reread()
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +129,7 @@ def double():
 def watched(digits, tmp_path_factory):
     kept = checkpoints.Checkpoints(tmp_path_factory.mktemp("arms"))
     seen = Watched(None, {}, kept)
-    freeze, forward = protocol.freeze, models.Compressor.forward
+    forward = models.Compressor.forward
 
     class WatchedTraining(protocol.Training):
         def __init__(self, network, inputs, labels, **options):
@@ -146,7 +149,7 @@ def watched(digits, tmp_path_factory):
         patch.setattr(protocol, "Training", WatchedTraining)
         patch.setattr(protocol, "freeze", watching_freeze)
         patch.setattr(models.Compressor, "forward", watching_forward)
-        seen.run = protocol.Run(digits, config.case(1), 0, TINY, checkpoints=kept, report=seen.progress.append)
+        seen.run = protocol.Run(digits, find_case(1), 0, TINY, checkpoints=kept, report=seen.progress.append)
         seen.result = seen.run.result()
     return seen
 
@@ -178,7 +181,7 @@ def rendered(tmp_path_factory):
     for command in (
         ["report/render", "--output-dir", folder],
         ["report/notebooks.py", "--output-dir", folder],
-        ["-m", "lr_core", "results", folder / "results.csv"],
+        ["-m", "lr_lab", "results", folder / "results.csv"],
     ):
         subprocess.run(
             [sys.executable, *command],

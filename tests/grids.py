@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 import safetensors
 
-from lr_core import config, files, records
-from lr_core.records import RunId
-from lr_core.run import read_progress
+from lr_lab import files
+from lr_lab.runs import records
+from lr_lab.runs.execute import read_progress
+from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.records import RunId
 
 ROOT = Path(__file__).resolve().parents[1]
 EVERY_CASE = ("--case", 1, "--case", 2, "--case", 3, "--case", 4)
@@ -29,7 +31,7 @@ def places(folder):
 
 def key(case):
     """Of the run of that case with seed 0."""
-    return records.key(RunId("smoke", "digits", case, 0), config.profile("smoke").settings)
+    return records.key(RunId("smoke", "digits", case, 0), find_profile("smoke").settings)
 
 
 def kept_arm(path):
@@ -50,7 +52,7 @@ class Grid:
     def start(self, **options):
         """A process group of its own, with the signals as a terminal's shell would set them."""
         return subprocess.Popen(
-            [self.python, "-m", "lr_core", *map(str, self.arguments)],
+            [self.python, "-m", "lr_lab", *map(str, self.arguments)],
             cwd="/",
             env=os.environ | self.environment,
             text=True,

@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lr_core import datasets
-from lr_core.datasets import Description, FileFacts
+from lr_lab.data import catalogue
+from lr_lab.data.catalogue import Description, FileFacts
 
-BUILT_IN = ("mnist", "fashion-mnist", "kmnist", "digits")  # `datasets.DATASETS` has those that a user added as well
-TRAIN_IMAGES, TRAIN_LABELS = datasets.IDX_PARTS[0]
-TEST_IMAGES, TEST_LABELS = datasets.IDX_PARTS[1]
+BUILT_IN = ("mnist", "fashion-mnist", "kmnist", "digits")  # `catalogue.DATASETS` has those that a user added as well
+TRAIN_IMAGES, TRAIN_LABELS = catalogue.IDX_PARTS[0]
+TEST_IMAGES, TEST_LABELS = catalogue.IDX_PARTS[1]
 
 
 def idx(values: np.ndarray) -> bytes:
@@ -72,11 +72,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
 
     def describe_as(*sources: str) -> None:
         description = tiny_description(sources)
-        monkeypatch.setattr(datasets, "_descriptions", lambda: {"mnist": description})
+        monkeypatch.setattr(catalogue, "_descriptions", lambda: {"mnist": description})
 
     describe_as("torchvision:MNIST")
     places.sources = describe_as
-    monkeypatch.setattr(datasets, "raw_folder", lambda: places.raw)
+    monkeypatch.setattr(catalogue, "raw_folder", lambda: places.raw)
     monkeypatch.setenv("LR_DATA_PATH", f"{places.first}{os.pathsep}{places.second}")
     return places
 
@@ -116,8 +116,8 @@ DAMAGE = {
 
 
 def present(name: str) -> pytest.MarkDecorator:
-    here = name in datasets.available()
+    here = name in catalogue.available()
     return pytest.mark.skipif(not here, reason=f"{name} is not on the search path: `make data` or LR_DATA_PATH")
 
 
-real_sets = pytest.mark.parametrize("name", [pytest.param(n, marks=present(n)) for n in datasets.PAPER_DATASETS])
+real_sets = pytest.mark.parametrize("name", [pytest.param(n, marks=present(n)) for n in catalogue.PAPER_DATASETS])

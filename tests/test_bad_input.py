@@ -31,12 +31,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sets import TRAIN_IMAGES, facts, idx, tiny_description, tiny_files
 
-from lr_core import cluster, compute, config, datasets, fetching, grid, notebooks, records, thumbnails
-from lr_core.__main__ import main
-from lr_core.config import Case, Settings
+from lr_core import device
 from lr_core.errors import LatentReplayError, UsageError
-from lr_core.kernels import Kernels
-from lr_core.records import RunId
+from lr_core.settings import CASES, PRECISIONS, Case, Settings
+from lr_lab import files
+from lr_lab.cli import main
+from lr_lab.data import catalogue, fetch
+from lr_lab.grid import dask, notebook, schedule
+from lr_lab.grid.local import LocalExecutor
+from lr_lab.grid.notebook import NotebookError, executed
+from lr_lab.plots import thumbnails
+from lr_lab.runs import records
+from lr_lab.runs.profiles import PROFILES
+from lr_lab.runs.records import RunId
 
 pytestmark = pytest.mark.generated
 
@@ -105,7 +112,7 @@ RULES = {  # for each setting: what is right, and the rule that tells
     "target_train_accuracy": (st.floats(0.01, 0.99), lambda v: number(v) and 0 < v < 1),
     "max_epochs": (st.integers(1, 999), lambda v: whole(v, 1)),
     "images_per_class": (st.none() | st.integers(20, 9999), lambda v: v is None or whole(v, 20)),
-    "precision": (st.sampled_from(config.PRECISIONS), lambda v: type(v) is str and v in config.PRECISIONS),
+    "precision": (st.sampled_from(PRECISIONS), lambda v: type(v) is str and v in PRECISIONS),
     "latent_sample": (st.integers(1, 999), lambda v: whole(v, 1)),
 }
 
@@ -163,10 +170,8 @@ def either(*right):
     seed=either(0, 1, 2**31 - 1),
 )
 def test_a_run_is_possible_or_refused(profile, dataset, case, seed):
-    right = (
-        type(profile) is str and profile in config.PROFILES and type(dataset) is str and dataset in datasets.DATASETS
-    )
-    right = right and type(case) is int and case in config.CASES and whole(seed, 0)
+    right = type(profile) is str and profile in PROFILES and type(dataset) is str and dataset in catalogue.DATASETS
+    right = right and type(case) is int and case in CASES and whole(seed, 0)
     message = refusal(RunId, profile, dataset, case, seed)
     assert (message is None) == right
     if right:
@@ -177,7 +182,7 @@ def test_a_run_is_possible_or_refused(profile, dataset, case, seed):
 def test_threads_are_a_number_or_refused(threads):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "set_num_threads", lambda threads: None)
-        message = refusal(compute.resolve, "fp64", threads)
+        message = refusal(device.resolve, "fp64", threads)
     assert (message is None) == (threads is None or (whole(threads, 1) and threads <= 1024))
 
 
@@ -223,10 +228,10 @@ def test_an_idx_file_is_read_whole_or_refused(chance, noise):
     content = damaged(chance.choice([idx(np.arange(math.prod(shape)).reshape(shape))] * 4 + [noise]), chance)
     ndim = chance.choice([len(shape)] * 4 + [1, 2, 3])
     expected = parsed(content, ndim)
-    message = refusal(datasets.parse_idx, content, "some/file", ndim)
+    message = refusal(catalogue.parse_idx, content, "some/file", ndim)
     assert (message is None) == (expected is not None)
     if message is None:
-        assert np.array_equal(datasets.parse_idx(content, "some/file", ndim), expected)
+        assert np.array_equal(catalogue.parse_idx(content, "some/file", ndim), expected)
     else:
         assert message.startswith("some/file")
 
@@ -241,7 +246,7 @@ def test_a_set_with_a_damaged_file_is_refused_even_if_its_checksum_fits(chance, 
     info = tiny_description()
     if vouched:  # as if somebody had described a data set of his own by files that are wrong
         info = replace(info, files={file: facts(content) for file, content in files.items()})
-    arrays = [(parsed(files[images], 3), parsed(files[labels], 1)) for images, labels in datasets.IDX_PARTS]
+    arrays = [(parsed(files[images], 3), parsed(files[labels], 1)) for images, labels in catalogue.IDX_PARTS]
     sound = all(
         images is not None and labels is not None and images.shape == (len(labels), 28, 28) and labels.max() < 10
         for images, labels in arrays
@@ -249,11 +254,11 @@ def test_a_set_with_a_damaged_file_is_refused_even_if_its_checksum_fits(chance, 
     sound = sound and len(set(np.concatenate([labels for _, labels in arrays]).tolist())) == 10
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        patch.setattr(datasets, "_descriptions", lambda: {"mnist": info})
-        patch.setattr(datasets, "search_path", lambda: [root])
-        message = refusal(datasets.load, "mnist")
+        patch.setattr(catalogue, "_descriptions", lambda: {"mnist": info})
+        patch.setattr(catalogue, "search_path", lambda: [root])
+        message = refusal(catalogue.load, "mnist")
         if message is None:
-            loaded = datasets.load("mnist")
+            loaded = catalogue.load("mnist")
             assert np.array_equal(loaded.images, np.concatenate([images for images, _ in arrays]))
             assert np.array_equal(loaded.labels, np.concatenate([labels for _, labels in arrays]))
     assert (message is None) == (sound if vouched else files == tiny_files())
@@ -267,7 +272,7 @@ def test_a_set_with_a_damaged_file_is_refused_even_if_its_checksum_fits(chance, 
 def test_a_header_that_announces_exabytes_takes_no_memory(extent):
     content = b"\0\0\x08\x03" + extent.to_bytes(4, "big") * 3 + bytes(1000)
     tracemalloc.start()
-    message = refusal(datasets.parse_idx, content, "f", 3)
+    message = refusal(catalogue.parse_idx, content, "f", 3)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert "its header announces" in message
@@ -313,9 +318,9 @@ def test_an_archive_gives_the_right_file_or_none(chance, tmp_path_factory):
     archive.write_bytes(content)
     wanted = tiny_description().files
     try:
-        for file, stream in fetching._from_tar(archive, wanted):
-            assert fetching._unpacked(stream, file, wanted[file]) == tiny_files()[file]
-    except fetching.SourceFailed as failure:
+        for file, stream in fetch._from_tar(archive, wanted):
+            assert fetch._unpacked(stream, file, wanted[file]) == tiny_files()[file]
+    except fetch.SourceFailed as failure:
         one_line(str(LatentReplayError(str(failure))))
     assert list(folder.iterdir()) == [archive]
 
@@ -388,7 +393,7 @@ def test_a_record_with_altered_values_can_be_shown_or_is_refused_by_name(record,
     accuracies = table[["train_accuracy", "test_accuracy", "original_test_accuracy"]].to_numpy(dtype=float)
     assert ((accuracies >= 0) & (accuracies <= 1) | np.isnan(accuracies)).all()
     assert len(records.summary(read)) == len(read["arms"])
-    (planned,) = grid.plan([RunId(read["profile"], **read["run"])], place.parents[1], place.parents[1])
+    (planned,) = schedule.plan([RunId(read["profile"], **read["run"])], place.parents[1], place.parents[1])
     one_line(planned.reason)
 
 
@@ -458,7 +463,7 @@ def test_a_record_that_is_far_too_large_is_not_read_into_memory(place, endless):
 def test_an_unknown_parameter_is_refused_before_anything_runs(name):
     with (
         pytest.raises(UsageError, match="case.ipynb has no parameter") as refused,
-        notebooks.executed("case", {name: 1}),
+        executed("case", {name: 1}),
     ):
         pass
     one_line(str(refused.value))
@@ -466,7 +471,7 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(name):
 
 @pytest.mark.long
 def test_a_parameter_of_the_wrong_type_is_one_line():
-    with pytest.raises(notebooks.NotebookError) as refused, notebooks.executed("case", {"threads": "two"}):
+    with pytest.raises(NotebookError) as refused, executed("case", {"threads": "two"}):
         pass
     assert "UsageError: threads is 'two'; it must be a whole number from 1 to 1024" in one_line(str(refused.value))
 
@@ -476,7 +481,7 @@ def test_a_parameter_of_the_wrong_type_is_one_line():
 LONG = "x" * 300  # longer than a file's name may be
 
 
-class NoCluster(Kernels):
+class NoCluster(LocalExecutor):
     def __init__(self, workers):
         super().__init__()
 
@@ -493,15 +498,15 @@ def desk(record, run_id, tmp_path_factory):
     (folder / "loop").symlink_to("loop")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(datasets, "project_root", lambda: folder)
+        patch.setattr(files, "project_root", lambda: folder)
         patch.setattr(thumbnails, "draw", lambda *arguments: None)
-        patch.setattr(grid, "RUNS", folder / "runs")
-        patch.setattr(grid, "CACHE", folder / "cache")
-        patch.setattr(grid, "run_grid", lambda due, executor, **options: [])
-        patch.setattr(cluster, "Cluster", NoCluster)
-        patch.setattr(datasets, "raw_folder", lambda: folder / "raw")
-        patch.setattr(fetching, "_attempts", lambda info: [])
-        patch.setattr(notebooks, "executed", lambda name, parameters: contextlib.nullcontext(b""))
+        patch.setattr(schedule, "RUNS", folder / "runs")
+        patch.setattr(schedule, "CACHE", folder / "cache")
+        patch.setattr(schedule, "run_grid", lambda due, executor, **options: [])
+        patch.setattr(dask, "DaskExecutor", NoCluster)
+        patch.setattr(catalogue, "raw_folder", lambda: folder / "raw")
+        patch.setattr(fetch, "_attempts", lambda info: [])
+        patch.setattr(notebook, "executed", lambda name, parameters: contextlib.nullcontext(b""))
         yield folder
 
 
@@ -545,10 +550,10 @@ numbers = (
     | words
 )
 OPTIONS = {
-    "--dataset": st.sampled_from([*datasets.DATASETS, "imagenet", "MNIST", ""]) | words,
+    "--dataset": st.sampled_from([*catalogue.DATASETS, "imagenet", "MNIST", ""]) | words,
     "--case": numbers,
     "--seed": numbers,
-    "--profile": st.sampled_from([*config.PROFILES, "full", ""]) | words,
+    "--profile": st.sampled_from([*PROFILES, "full", ""]) | words,
     "--runs": folders,
     "--cache": folders,
     "--workers": numbers,
@@ -576,10 +581,10 @@ def as_int(text):
 def wrong(name, text):
     """Whether a value is one that a user has to correct."""
     return {
-        "--dataset": lambda: text not in datasets.DATASETS,
-        "--case": lambda: as_int(text) not in config.CASES,
+        "--dataset": lambda: text not in catalogue.DATASETS,
+        "--case": lambda: as_int(text) not in CASES,
         "--seed": lambda: not whole(as_int(text), 0),
-        "--profile": lambda: text not in config.PROFILES,
+        "--profile": lambda: text not in PROFILES,
         "--workers": lambda: (as_int(text) or 0) < 1,
         "--executor": lambda: text not in ("pool", "dask"),
     }.get(name, lambda: text == "file")()
@@ -601,7 +606,7 @@ def test_runs_are_chosen_rightly_or_the_choice_is_refused(desk, choice, data_pat
     if any(wrong(name, text) for name, text in given if name not in single or text == last[name]):
         assert status == 2
     elif status == 0:
-        profile = config.PROFILES[last.get("--profile", "paper")]
+        profile = PROFILES[last.get("--profile", "paper")]
         chosen = {
             name: {value for n, text in given if n == name for value in [as_int(text) if name != "--dataset" else text]}
             for name in ("--dataset", "--case", "--seed")
@@ -618,13 +623,13 @@ def test_runs_are_chosen_rightly_or_the_choice_is_refused(desk, choice, data_pat
 @fuzz(
     300,
     target=st.sampled_from(["out.csv", "a/b.csv", "file/x.csv", "runs", ".", "", "\udcff.csv", "a\nb.csv", LONG]),
-    profiles=st.lists(st.sampled_from([*config.PROFILES, "full"]) | words, max_size=3),
+    profiles=st.lists(st.sampled_from([*PROFILES, "full"]) | words, max_size=3),
     runs=folders,
 )
 def test_results_are_written_whole_or_not_at_all(desk, target, profiles, runs):
     before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
     status, out, _ = judged(desk, ["results", f"--runs={runs}", "--", target, *profiles])
-    assert status == 2 or not set(profiles) - set(config.PROFILES)
+    assert status == 2 or not set(profiles) - set(PROFILES)
     if status == 0:
         with Path(target).open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -637,14 +642,14 @@ def test_results_are_written_whole_or_not_at_all(desk, target, profiles, runs):
 @fuzz(
     200,
     command=st.sampled_from(["data", "figures"]),
-    names=st.lists(st.sampled_from([*datasets.DATASETS, "imagenet", ""]) | words, max_size=3),
+    names=st.lists(st.sampled_from([*catalogue.DATASETS, "imagenet", ""]) | words, max_size=3),
     data_path=st.sampled_from(["", "file", "~nobody/x", "loop", f":{LONG}::", "\udcff", "a\nb"]),
 )
 def test_data_and_figures_name_what_they_cannot_have(desk, command, names, data_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LR_DATA_PATH", data_path)
         status, _, _ = judged(desk, [command, "--", *names])
-    known = set(names) <= set(datasets.DATASETS)
+    known = set(names) <= set(catalogue.DATASETS)
     assert status == (2 if not known and command == "data" else 0 if set(names) == {"digits"} else status)
     assert status != 0 or set(names) == {"digits"}
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from lr_core import datasets, fetching, live
-from lr_core.bench import SPLITS, Bench
+from lr_core import experiment
 from lr_core.errors import LatentReplayError
+from lr_lab.data import catalogue, fetch
+from lr_lab.panel import SPLITS, Panel
 
 
 @pytest.fixture
@@ -17,10 +18,10 @@ def bench(monkeypatch, tmp_path):
 
     In double precision, for which nothing is compiled.
     """
-    monkeypatch.setattr(live, "QUICK", replace(live.QUICK, precision="fp64"))
+    monkeypatch.setattr(experiment, "QUICK", replace(experiment.QUICK, precision="fp64"))
     monkeypatch.setenv("LR_DATA_PATH", "")
-    monkeypatch.setattr(datasets, "raw_folder", lambda: tmp_path)
-    made = Bench()
+    monkeypatch.setattr(catalogue, "raw_folder", lambda: tmp_path)
+    made = Panel()
     set_to(made, images=20, epochs=1, memory=25)
     return made
 
@@ -126,7 +127,7 @@ def test_a_split_of_ones_own_goes_by_no_name_of_the_list(bench):
 # -- data that cannot be had ------------------------------------------------------------------------------------------
 
 
-def fetch(bench):
+def pressed_fetch(bench):
     async def press():
         bench.fetch()
         assert bench.fetch_button.disabled  # a second fetch beside the first one would be of no use
@@ -139,10 +140,10 @@ def test_data_that_cannot_be_fetched_are_refused_where_they_were_chosen(bench, m
     def refuse(name):
         raise LatentReplayError("no source delivered.\nTried <these>")
 
-    monkeypatch.setattr(fetching, "fetch", refuse)
+    monkeypatch.setattr(fetch, "fetch", refuse)
     set_to(bench, dataset="kmnist")
     assert bench.fetch_button.layout.display == ""
-    fetch(bench)
+    pressed_fetch(bench)
     assert complaints(bench) == {"dataset": "KMNIST cannot be had: choose another, or see below why"}
     assert "no source delivered. Tried &lt;these&gt;" in bench.status.value
     assert (bench.run_button.disabled, bench.fetch_button.disabled) == (True, False)
@@ -155,17 +156,17 @@ def test_data_that_cannot_be_fetched_are_refused_where_they_were_chosen(bench, m
 
 def test_what_was_fetched_after_all_is_refused_no_longer(bench, monkeypatch):
     bench._refused["kmnist"] = "KMNIST cannot be had"
-    monkeypatch.setattr(datasets, "available", lambda: ("kmnist", "digits"))
-    monkeypatch.setattr(fetching, "fetch", lambda name: None)
+    monkeypatch.setattr(catalogue, "available", lambda: ("kmnist", "digits"))
+    monkeypatch.setattr(fetch, "fetch", lambda name: None)
     set_to(bench, dataset="kmnist")
     assert "dataset" in complaints(bench)
-    fetch(bench)
+    pressed_fetch(bench)
     assert (complaints(bench), bench.run_button.disabled) == ({}, False)
 
 
 @pytest.mark.filterwarnings("ignore:not used")
 def test_data_that_turn_out_damaged_are_refused_where_they_were_chosen(bench, tmp_path):
-    info = datasets.describe("mnist")
+    info = catalogue.describe("mnist")
     for file, facts in info.files.items():  # of the right length, so that only reading them tells
         path = tmp_path / info.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,7 +227,7 @@ def test_a_run_that_fails_says_so_and_leaves_the_bench_usable(bench, monkeypatch
         raise RuntimeError("out of <memory>")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bench, "_sequence", fail)
+        patch.setattr(Panel, "_sequence", fail)
         run(bench)
     assert "The run failed: RuntimeError: out of &lt;memory&gt;" in bench.status.value
     assert (bench.run_button.disabled, bench.task) == (False, None)

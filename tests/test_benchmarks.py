@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lr_core import config, models
+from lr_core import models
+from lr_core.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +133,7 @@ def test_a_benchmark_that_is_interrupted_keeps_what_it_measured(bench, everythin
 
     parts = bench["main"].__globals__
     monkeypatch.setitem(parts, "in_turn", in_turn)
-    monkeypatch.setattr("lr_core.datasets.load", lambda name: None)
+    monkeypatch.setattr("lr_lab.data.catalogue.load", lambda name: None)
     monkeypatch.setattr("sys.argv", ["make bench", "--output", str(tmp_path / "here.json")])
     assert bench["main"]() == 1
     [kept] = tmp_path.iterdir()
@@ -171,7 +172,7 @@ def test_rivals_do_the_same_updates(monkeypatch, capsys, double, rival):
     for module in (rival_lr_core, textbook):
         monkeypatch.setattr(module, "BATCH", 25)
     monkeypatch.setattr(rival_lr_core, "resolve", lambda *_: double)
-    monkeypatch.setattr(config, "Settings", partial(config.Settings, batch_size=25))
+    monkeypatch.setattr(rival_lr_core, "Settings", partial(Settings, batch_size=25))
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     monkeypatch.setattr("sys.argv", ["rival_lr_core.py", "second", "1"])
     step, steps = torch.optim.SGD.step, []

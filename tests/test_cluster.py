@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner
 from grids import ROOT, SOON, Grid, all_gone, checkout, keep, kept_arm, kernels, same
 
-from lr_core import cluster, records
-from lr_core.__main__ import cli
+from lr_lab.cli import cli
+from lr_lab.grid import dask as cluster
+from lr_lab.grid.dask import DaskExecutor
+from lr_lab.runs import records
 
 PAPER = records.read_all(ROOT / "report" / "runs", "paper")
 
@@ -190,17 +192,17 @@ def nobody():
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 0.5)
     with nobody(), pytest.raises(cluster.LatentReplayError, match="^no dask scheduler answers at tcp://127.0.0.1:9;"):
-        cluster.Cluster()
+        DaskExecutor()
 
 
 def test_a_scheduler_has_workers_of_its_own():
     with nobody(), pytest.raises(cluster.UsageError, match="^the cluster at tcp://127.0.0.1:9 has workers of its own;"):
-        cluster.Cluster(workers=2)
+        DaskExecutor(workers=2)
 
 
 def test_a_configuration_of_dask_that_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "dask.yaml").write_text("distributed: [scheduler\n")
-    command = [sys.executable, "-m", "lr_core", "grid", "--profile", "smoke", "--case", "1", "--executor", "dask"]
+    command = [sys.executable, "-m", "lr_lab", "grid", "--profile", "smoke", "--case", "1", "--executor", "dask"]
     command += ["--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
     environment = os.environ | {"DASK_CONFIG": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
@@ -211,7 +213,7 @@ def test_a_configuration_of_dask_that_cannot_be_read_is_one_line(tmp_path):
 
 
 def test_without_the_extra_the_message_names_it(monkeypatch, tmp_path):
-    monkeypatch.delitem(sys.modules, "lr_core.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "lr_lab.grid.dask", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
     arguments = [
         "grid",

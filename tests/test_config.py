@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lr_core import config
-from lr_core.config import CASES, PROFILES, Case, Settings
 from lr_core.errors import UsageError
+from lr_core.settings import CASES, Case, Settings, derived_seed, find_case, make_generator
+from lr_lab.runs.profiles import PROFILES, find_profile
 
 EVERY_CASE = {
     1: ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)),
@@ -57,7 +57,7 @@ def test_any_division_of_the_ten_classes_is_a_case(classes, cut):
 @pytest.mark.parametrize("number", [0, 5, -1, "1", None, "one"])
 def test_unknown_case_names_the_known_ones(number):
     with pytest.raises(UsageError, match=r"unknown case .*known are 1, 2, 3, 4"):
-        config.case(number)
+        find_case(number)
 
 
 # -- settings -----------------------------------------------------------------------------------------------------
@@ -149,17 +149,17 @@ def test_unknown_setting_names_the_known_ones():
 @pytest.mark.parametrize("name", ["papers", "", "PAPER", None])
 def test_unknown_profile_names_the_known_ones(name):
     with pytest.raises(UsageError, match=f"unknown profile .*known are {', '.join(PROFILES)}"):
-        config.profile(name)
+        find_profile(name)
 
 
 def test_literal_is_paper_without_momentum_and_with_a_higher_cap():
-    paper, literal = (config.profile(name).settings.as_dict() for name in ("paper", "literal"))
+    paper, literal = (find_profile(name).settings.as_dict() for name in ("paper", "literal"))
     differing = {name: (paper[name], literal[name]) for name in paper if paper[name] != literal[name]}
     assert differing == {"momentum": (0.9, 0.0), "max_epochs": (150, 300)}
 
 
 def test_bf16_is_the_paper_in_another_precision():
-    assert config.profile("bf16").settings == replace(config.profile("paper").settings, precision="bf16")
+    assert find_profile("bf16").settings == replace(find_profile("paper").settings, precision="bf16")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_bf16_is_the_paper_in_another_precision():
     ],
 )
 def test_what_a_profile_runs(name, datasets, cases, preliminary, images_per_class):
-    profile = config.profile(name)
+    profile = find_profile(name)
     assert (profile.datasets, profile.cases, profile.preliminary) == (datasets, cases, preliminary)
     assert profile.settings.images_per_class == images_per_class
     assert profile.seeds == (0,)
@@ -185,25 +185,25 @@ def test_what_a_profile_runs(name, datasets, cases, preliminary, images_per_clas
 
 def test_derived_seeds_are_pinned():
     # A record's numbers hang on these: who changes them raises PROTOCOL_VERSION.
-    assert config.derived_seed(0, "weights") == 133_441_691_874_178_746
-    assert config.derived_seed(1, "digits", "fold", 3) == 8_904_815_821_271_900_883
+    assert derived_seed(0, "weights") == 133_441_691_874_178_746
+    assert derived_seed(1, "digits", "fold", 3) == 8_904_815_821_271_900_883
 
 
 def test_derived_seeds_differ_by_seed_and_by_purpose():
     purposes = [("weights",), ("memory",), ("batches", "first-task"), ("batches", "no-replay"), ("mixed", "test")]
-    seeds = [config.derived_seed(seed, *purpose) for seed in range(50) for purpose in purposes]
+    seeds = [derived_seed(seed, *purpose) for seed in range(50) for purpose in purposes]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)  # what torch accepts
 
 
 def test_a_draw_does_not_depend_on_other_draws():
-    alone = torch.rand(5, generator=config.generator(0, "memory"))
-    torch.rand(100, generator=config.generator(0, "weights"))
-    assert torch.equal(torch.rand(5, generator=config.generator(0, "memory")), alone)
-    assert not torch.equal(torch.rand(5, generator=config.generator(0, "weights")), alone)
+    alone = torch.rand(5, generator=make_generator(0, "memory"))
+    torch.rand(100, generator=make_generator(0, "weights"))
+    assert torch.equal(torch.rand(5, generator=make_generator(0, "memory")), alone)
+    assert not torch.equal(torch.rand(5, generator=make_generator(0, "weights")), alone)
 
 
 def test_generators_leave_the_global_one_alone():
     before = torch.get_rng_state()
-    torch.rand(5, generator=config.generator(0, "memory"))
+    torch.rand(5, generator=make_generator(0, "memory"))
     assert torch.equal(torch.get_rng_state(), before)

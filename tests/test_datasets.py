@@ -37,8 +37,8 @@ from sets import (
     write,
 )
 
-from lr_core import datasets, fetching
 from lr_core.errors import LatentReplayError, UsageError
+from lr_lab.data import catalogue, fetch
 
 tiny = sets.tiny
 
@@ -55,30 +55,30 @@ CLASS_COUNTS = {
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_set_is_described_in_full(name: str) -> None:
-    info = datasets.describe(name)
+    info = catalogue.describe(name)
     assert len(info.class_names) == len(set(info.class_names)) == 10
     assert info.title
     assert info.origin
     assert info.licence
     assert info.sources
-    assert all(len(sha256) == 64 for sha256 in datasets.checksums(name).values())
+    assert all(len(sha256) == 64 for sha256 in catalogue.checksums(name).values())
     assert set(info.files) == (
-        {file for part in datasets.IDX_PARTS for file in part} if info.folder else {"images", "labels"}
+        {file for part in catalogue.IDX_PARTS for file in part} if info.folder else {"images", "labels"}
     )
 
 
 def test_the_paper_uses_three_of_the_four_sets() -> None:
-    assert datasets.DATASETS[:4] == BUILT_IN  # a user may have added others
-    assert datasets.PAPER_DATASETS == ("mnist", "fashion-mnist", "kmnist")
+    assert catalogue.DATASETS[:4] == BUILT_IN  # a user may have added others
+    assert catalogue.PAPER_DATASETS == ("mnist", "fashion-mnist", "kmnist")
 
 
 def test_kmnist_names_its_classes_in_romaji_and_in_modern_hiragana() -> None:
-    info = datasets.describe("kmnist")
+    info = catalogue.describe("kmnist")
     assert info.class_names == ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     assert "".join(info.glyphs) == "おきすつなはまやれを"
 
 
-@pytest.mark.parametrize("function", [datasets.load, datasets.checksums])
+@pytest.mark.parametrize("function", [catalogue.load, catalogue.checksums])
 def test_an_unknown_name_is_a_usage_error_that_names_the_known_ones(function: Callable[[str], object]) -> None:
     with pytest.raises(
         UsageError, match="unknown data set 'minst': choose one of mnist, fashion-mnist, kmnist, digits"
@@ -91,8 +91,8 @@ def test_an_unknown_name_is_a_usage_error_that_names_the_known_ones(function: Ca
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=present(n)) for n in BUILT_IN])
 def test_a_set_loads_whole(name: str) -> None:
-    data = datasets.load(name)
-    n = datasets.describe(name).images
+    data = catalogue.load(name)
+    n = catalogue.describe(name).images
     assert data.images.shape == (n, 28, 28)
     assert data.images.dtype == torch.uint8
     assert data.images.is_contiguous()
@@ -101,14 +101,14 @@ def test_a_set_loads_whole(name: str) -> None:
     assert torch.bincount(data.labels, minlength=10).tolist() == CLASS_COUNTS[name]
     assert data.images.min() == 0
     assert data.images.max() == 255
-    assert data.checksums == datasets.checksums(name)
+    assert data.checksums == catalogue.checksums(name)
 
 
 @real_sets
 def test_training_images_come_before_test_images(name: str) -> None:
-    data, info = datasets.load(name), datasets.describe(name)
+    data, info = catalogue.load(name), catalogue.describe(name)
     assert len(data.images) == info.images == 70_000
-    for part, rows in ((datasets.IDX_PARTS[0], slice(0, 60_000)), (datasets.IDX_PARTS[1], slice(60_000, None))):
+    for part, rows in ((catalogue.IDX_PARTS[0], slice(0, 60_000)), (catalogue.IDX_PARTS[1], slice(60_000, None))):
         for file, tensor in zip(part, (data.images[rows], data.labels[rows].to(torch.uint8)), strict=True):
             content = idx(tensor.numpy())
             assert hashlib.sha256(content).hexdigest() == info.files[file].sha256
@@ -118,30 +118,30 @@ def test_training_images_come_before_test_images(name: str) -> None:
 
 
 def test_digits_are_the_same_bytes_everywhere() -> None:
-    data = datasets.load("digits")
+    data = catalogue.load("digits")
     assert hashlib.sha256(data.images.numpy().tobytes()).hexdigest() == data.checksums["images"]
     assert hashlib.sha256(data.labels.numpy().astype("<i8").tobytes()).hexdigest() == data.checksums["labels"]
 
 
 def test_digits_of_another_scikit_learn_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "enlarge", lambda values: np.zeros((len(values), 28, 28), np.uint8))
+    monkeypatch.setattr(catalogue, "enlarge", lambda values: np.zeros((len(values), 28, 28), np.uint8))
     with pytest.raises(LatentReplayError, match=r"images differ: expected SHA-256 [0-9a-f]{64}, found"):
-        datasets.load("digits")
+        catalogue.load("digits")
 
 
 def test_digits_are_always_available() -> None:
-    assert "digits" in datasets.available()
+    assert "digits" in catalogue.available()
 
 
 @pytest.mark.parametrize(("value", "pixel"), [(0, 0), (16, 255), (8, 128), (1, 16)])
 def test_a_flat_image_stays_flat_when_enlarged(value: int, pixel: int) -> None:
-    assert (datasets.enlarge(np.full((1, 8, 8), value)) == pixel).all()
+    assert (catalogue.enlarge(np.full((1, 8, 8), value)) == pixel).all()
 
 
 def test_enlarging_is_bilinear_with_aligned_pixel_centres() -> None:
     small = np.random.default_rng(0).integers(0, 17, (50, 8, 8))
     reference = torch.nn.functional.interpolate(torch.tensor(small)[:, None].double(), size=28, mode="bilinear")
-    difference = torch.tensor(datasets.enlarge(small)).double() - reference[:, 0] * 255 / 16
+    difference = torch.tensor(catalogue.enlarge(small)).double() - reference[:, 0] * 255 / 16
     assert difference.abs().max() <= 0.5 + 1e-9
 
 
@@ -152,18 +152,18 @@ def test_what_lies_further_down_the_search_path_is_found(tiny: SimpleNamespace) 
     files = tiny_files()
     write(tiny.second, files)
     expected = np.concatenate([np.frombuffer(files[f], np.uint8, offset=16) for f in (TRAIN_IMAGES, TEST_IMAGES)])
-    assert (datasets.load("mnist").images.numpy().ravel() == expected).all()
+    assert (catalogue.load("mnist").images.numpy().ravel() == expected).all()
 
 
 def test_data_raw_is_searched_last(tiny: SimpleNamespace) -> None:
-    assert datasets.search_path() == [tiny.first, tiny.second, tiny.raw]
+    assert catalogue.search_path() == [tiny.first, tiny.second, tiny.raw]
     write(tiny.raw, tiny_files())
-    assert len(datasets.load("mnist").images) == 10
+    assert len(catalogue.load("mnist").images) == 10
 
 
 def test_empty_entries_of_the_search_path_are_no_folder(tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LR_DATA_PATH", f"{os.pathsep} {os.pathsep}")
-    assert datasets.search_path() == [tiny.raw]
+    assert catalogue.search_path() == [tiny.raw]
 
 
 def test_relative_entries_are_those_of_the_folder_in_which_they_are_first_read(
@@ -173,10 +173,10 @@ def test_relative_entries_are_those_of_the_folder_in_which_they_are_first_read(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     expected = [tiny.first, tmp_path / "home" / "second", tiny.raw]
-    assert datasets.search_path() == expected
+    assert catalogue.search_path() == expected
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")  # as a kernel is started there
-    assert datasets.search_path() == expected
+    assert catalogue.search_path() == expected
     assert os.environ["LR_DATA_PATH"] == os.pathsep.join(map(str, expected[:2])), "what a child process reads"
 
 
@@ -209,10 +209,10 @@ def test_a_file_in_a_data_root_that_is_not_ours_is_passed_over_with_a_warning(
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     (data_root / "folder" / "dataset.toml").mkdir(parents=True)  # no file: no word of it
-    datasets.reread()
-    monkeypatch.setattr(datasets, "raw_folder", lambda: data_root / "raw")
+    catalogue.reread()
+    monkeypatch.setattr(catalogue, "raw_folder", lambda: data_root / "raw")
     with pytest.warns(UserWarning, match="passed over: ") as warned:
-        assert datasets.DATASETS == BUILT_IN
+        assert catalogue.DATASETS == BUILT_IN
     (message,) = [str(warning.message) for warning in warned]
     assert message.startswith(f"passed over: {path} is not a table of data sets (")
     assert "\n" not in message
@@ -224,7 +224,7 @@ def test_nothing_is_read_when_the_library_is_imported(tmp_path: Path) -> None:
     watched = (
         "import sys; opened = []; sys.addaudithook(lambda event, about: event == 'open' and opened.append(about[0])); "
     )
-    modules = "import lr_core.datasets, lr_core.fetching, lr_core.grid, lr_core.own, lr_core.__main__; "
+    modules = "import lr_lab.data.catalogue, lr_lab.data.fetch, lr_lab.grid.schedule, lr_lab.data.custom, lr_lab.cli; "
     shown = "print([path for path in opened if str(path).endswith('.toml')])"
     command = [sys.executable, "-W", "error::UserWarning", "-c", watched + modules + shown]
     done = subprocess.run(
@@ -235,7 +235,7 @@ def test_nothing_is_read_when_the_library_is_imported(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named_with_the_folders_looked_in_and_the_remedy(tiny: SimpleNamespace) -> None:
     with pytest.raises(LatentReplayError) as caught:
-        datasets.load("mnist")
+        catalogue.load("mnist")
     message = str(caught.value)
     assert "\n" not in message
     for part in ("Tiny", TRAIN_IMAGES, str(tiny.first), str(tiny.second), str(tiny.raw), "make data", "LR_DATA_PATH"):
@@ -243,12 +243,12 @@ def test_what_is_missing_is_named_with_the_folders_looked_in_and_the_remedy(tiny
 
 
 def test_available_looks_at_lengths_only(tiny: SimpleNamespace) -> None:
-    assert datasets.available() == ()
+    assert catalogue.available() == ()
     files = tiny_files()
     write(tiny.first, files)
-    assert datasets.available() == ("mnist",)
+    assert catalogue.available() == ("mnist",)
     write(tiny.first, {TEST_LABELS: files[TEST_LABELS][:-1]})
-    assert datasets.available() == ()
+    assert catalogue.available() == ()
 
 
 # ------------------------------------------------------------------------------------------------------ damaged files
@@ -260,7 +260,7 @@ def test_a_damaged_file_is_named_and_refused(kind: str, tiny: SimpleNamespace) -
     files = tiny_files()
     folder = write(tiny.first, files | damage(files))
     with pytest.warns(UserWarning, match="not used"), pytest.raises(LatentReplayError) as caught:
-        datasets.load("mnist")
+        catalogue.load("mnist")
     assert f"{folder / file} " in str(caught.value)
     assert words in str(caught.value)
 
@@ -272,7 +272,7 @@ def test_an_intact_copy_further_down_replaces_a_damaged_one(kind: str, tiny: Sim
     write(tiny.first, files | damage(files))
     write(tiny.second, files)
     with pytest.warns(UserWarning, match="not used") as warned:
-        data = datasets.load("mnist")
+        data = catalogue.load("mnist")
     assert any(words in str(warning.message) for warning in warned)
     assert hashlib.sha256(idx(data.images[:7].numpy())).hexdigest() == data.checksums[TRAIN_IMAGES]
 
@@ -282,13 +282,13 @@ def test_swapped_files_of_one_length_are_recognised(tiny: SimpleNamespace, monke
     other = {TRAIN_IMAGES: flipped(files[TRAIN_IMAGES])}
     mine = tiny_description()
     both = {"mnist": mine, "x": replace(mine, title="Other", files={TRAIN_IMAGES: facts(other[TRAIN_IMAGES])})}
-    monkeypatch.setattr(datasets, "_descriptions", lambda: both)
+    monkeypatch.setattr(catalogue, "_descriptions", lambda: both)
     write(tiny.first, files | other)
     with (
         pytest.warns(UserWarning, match="not used"),
         pytest.raises(LatentReplayError, match=f"it is Other's {TRAIN_IMAGES}"),
     ):
-        datasets.load("mnist")
+        catalogue.load("mnist")
 
 
 def test_a_folder_or_a_dangling_link_in_a_file_s_place_is_refused(tiny: SimpleNamespace) -> None:
@@ -301,7 +301,7 @@ def test_a_folder_or_a_dangling_link_in_a_file_s_place_is_refused(tiny: SimpleNa
             pytest.warns(UserWarning, match="not used"),
             pytest.raises(LatentReplayError, match=f"{TRAIN_IMAGES} is not a file"),
         ):
-            datasets.load("mnist")
+            catalogue.load("mnist")
         path.rmdir() if path.is_dir() else path.unlink()
         path.touch()
 
@@ -310,7 +310,7 @@ def test_a_file_that_is_far_too_long_is_not_read(tiny: SimpleNamespace) -> None:
     folder = write(tiny.first, tiny_files())
     os.truncate(folder / TRAIN_IMAGES, 1 << 40)  # a terabyte, sparse
     with pytest.warns(UserWarning, match="not used"), pytest.raises(LatentReplayError, match="is too long"):
-        datasets.load("mnist")
+        catalogue.load("mnist")
 
 
 def test_images_and_labels_of_different_number_are_refused(
@@ -318,10 +318,10 @@ def test_images_and_labels_of_different_number_are_refused(
 ) -> None:
     files = tiny_files() | {TRAIN_LABELS: idx(np.arange(8))}
     wrong = replace(tiny_description(), files={file: facts(content) for file, content in files.items()})
-    monkeypatch.setattr(datasets, "_descriptions", lambda: {"mnist": wrong})
+    monkeypatch.setattr(catalogue, "_descriptions", lambda: {"mnist": wrong})
     write(tiny.first, files)
     with pytest.raises(LatentReplayError, match=r"images of shape \(7, 28, 28\), train-labels-idx1-ubyte 8 labels"):
-        datasets.load("mnist")
+        catalogue.load("mnist")
 
 
 NAMES = tuple("abcdefghijkl")
@@ -353,10 +353,10 @@ def test_a_table_of_another_kind_of_set_is_one_line(
     count = len(labels) if "says 10" not in words else 10
     described = {file: facts(content) for file, content in files.items()}
     wrong = replace(tiny_description(), files=described, class_names=names, images=count)
-    monkeypatch.setattr(datasets, "_descriptions", lambda: {"mnist": wrong})
+    monkeypatch.setattr(catalogue, "_descriptions", lambda: {"mnist": wrong})
     write(tiny.first, files)
     with pytest.raises(LatentReplayError, match=words) as refusal:
-        datasets.load("mnist")
+        catalogue.load("mnist")
     assert str(refusal.value).startswith("Tiny: ")
     assert "\n" not in str(refusal.value)
 
@@ -365,15 +365,15 @@ def test_a_table_of_another_kind_of_set_is_one_line(
 
 
 def test_a_packed_file_is_unpacked_and_verified(tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "DATASETS", ("mnist",))
+    monkeypatch.setattr(catalogue, "DATASETS", ("mnist",))
     files = tiny_files()
     write(tiny.second, {f"{file}.gz": gzip.compress(content) for file, content in files.items()})
-    assert datasets.available() == ("mnist",)
-    data = datasets.load("mnist")
+    assert catalogue.available() == ("mnist",)
+    data = catalogue.load("mnist")
     assert hashlib.sha256(idx(data.images[:7].numpy())).hexdigest() == data.checksums[TRAIN_IMAGES]
-    report = fetching.status("mnist")
+    report = fetch.status("mnist")
     assert (report.ok, report.detail) == (True, f"verified in {tiny.second / 'MNIST' / 'raw'}")
-    assert fetching.fetch("mnist") == tiny.second / "MNIST" / "raw"
+    assert fetch.fetch("mnist") == tiny.second / "MNIST" / "raw"
 
 
 @pytest.mark.parametrize(
@@ -394,11 +394,11 @@ def test_a_packed_file_that_is_not_the_right_one_is_named(tiny: SimpleNamespace,
     content = packed(files.pop(TRAIN_LABELS))
     folder = write(tiny.first, files | {f"{TRAIN_LABELS}.gz": content})
     with pytest.warns(UserWarning, match="not used"), pytest.raises(LatentReplayError, match=words) as refusal:
-        datasets.load("mnist")
+        catalogue.load("mnist")
     assert str(folder / f"{TRAIN_LABELS}.gz") in str(refusal.value)
     write(tiny.second, tiny_files())
     with pytest.warns(UserWarning, match="not used"):
-        assert len(datasets.load("mnist").images) == 10
+        assert len(catalogue.load("mnist").images) == 10
 
 
 # --------------------------------------------------------------------------------------------------------------- IDX
@@ -419,6 +419,6 @@ def test_a_packed_file_that_is_not_the_right_one_is_named(tiny: SimpleNamespace,
 )
 def test_an_idx_file_that_lies_is_refused(content: bytes, words: str) -> None:
     with pytest.raises(LatentReplayError) as caught:
-        datasets.parse_idx(content, "some/file", 3)
+        catalogue.parse_idx(content, "some/file", 3)
     assert words in str(caught.value)
     assert "some/file" in str(caught.value)

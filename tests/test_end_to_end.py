@@ -20,15 +20,17 @@ from browser import leaves
 from click.testing import CliRunner
 from grids import ROOT, kept_arm, kernels, places
 
-from lr_core import config, datasets, own, records
-from lr_core.__main__ import main
+from lr_lab.cli import main
+from lr_lab.data import catalogue, custom
+from lr_lab.runs import records
+from lr_lab.runs.profiles import PROFILES, find_profile
 
 pytestmark = pytest.mark.slow
 
 
 def command(*arguments, folder, wait=True, **environment):
     process = subprocess.Popen(
-        [sys.executable, "-m", "lr_core", *map(str, arguments)],
+        [sys.executable, "-m", "lr_lab", *map(str, arguments)],
         cwd=folder,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -64,11 +66,13 @@ def grid(tmp_path_factory):
     noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LR_DATA_PATH", str(folder / "data"))
-        own.add(own.from_arrays("noise", noise, labels), origin="drawn here", licence="none", root=folder / "data")
-    datasets.reread()
+        custom.add(
+            custom.from_arrays("noise", noise, labels), origin="drawn here", licence="none", root=folder / "data"
+        )
+    catalogue.reread()
     damaged = max(folder.glob("data/noise/raw/*"), key=lambda path: path.stat().st_size)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-    line = ["sh", "-c", 'ulimit -S -n 32; exec "$@"', "sh", sys.executable, "-m", "lr_core", "grid"]
+    line = ["sh", "-c", 'ulimit -S -n 32; exec "$@"', "sh", sys.executable, "-m", "lr_lab", "grid"]
     line += ["--profile", "smoke", "--dataset", "noise", "--dataset", "digits", "--case", "1", "--workers", "2"]
 
     def start():
@@ -202,7 +206,7 @@ def test_bad_requests_are_one_line(tmp_path, monkeypatch, arguments, status, mes
 
 
 def test_too_few_open_files_are_one_line(tmp_path):
-    line = [sys.executable, "-m", "lr_core", "grid", "--profile", "smoke", "--case", "1", *map(str, places(tmp_path))]
+    line = [sys.executable, "-m", "lr_lab", "grid", "--profile", "smoke", "--case", "1", *map(str, places(tmp_path))]
     shell = ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh", *line]
     done = subprocess.run(shell, capture_output=True, text=True, timeout=400)
     assert done.returncode == 1
@@ -218,12 +222,12 @@ def test_a_request_in_a_process_of_its_own_ends_with_its_status_and_a_line(tmp_p
 
 
 def test_an_unknown_notebook_parameter_is_refused():
-    from lr_core import notebooks
     from lr_core.errors import UsageError
+    from lr_lab.grid.notebook import executed
 
     with (
         pytest.raises(UsageError, match="case.ipynb has no parameter 'budget'; it has dataset, case"),
-        notebooks.executed("case", {"budget": 1}),
+        executed("case", {"budget": 1}),
     ):
         pass
 
@@ -286,11 +290,11 @@ def test_a_preliminary_paper_says_so_on_every_page(smoke_paper):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("profile", [name for name in config.PROFILES if name not in ("paper", "smoke")])
+@pytest.mark.parametrize("profile", [name for name in PROFILES if name not in ("paper", "smoke")])
 def test_every_other_profile_is_rendered_from_what_a_clone_has(tmp_path, profile):
     page, pdf = rendering(profile, ROOT / "report" / "runs", tmp_path)
     for text in (page, "\n".join(pdf)):
-        assert ("not the results of the paper" in text) == config.profile(profile).preliminary
+        assert ("not the results of the paper" in text) == find_profile(profile).preliminary
     assert len(pdf) > 10
 
 

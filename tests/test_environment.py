@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lr_core import packages
+from lr_lab.data import packages
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -183,10 +183,10 @@ def checkout(tmp_path: Path) -> Path:
         *ensurepip*) [ ! -e no-ensurepip ];;
         "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> log;;
         "-m pip --version") [ ! -e no-pip ];;
-        "src/lr_core/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
+        "src/lr_lab/data/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
         "report/render "*) mkdir -p "$4" && touch "$4/index.html" "$4/latent-replay.pdf" && echo "render $LR_PROFILE" >> log;;
         "report/notebooks.py "*) mkdir -p "$3/notebooks" && touch "$3/notebooks/index.html" && echo "pages $LR_PROFILE" >> log;;
-        "-m lr_core "*) echo "$*" >> log;;
+        "-m lr_lab "*) echo "$*" >> log;;
         --version|-c*) echo "Python 3.11.2";;
         *) echo "unexpected: $*" >&2; exit 9;;
         esac""",
@@ -318,7 +318,7 @@ def test_python_that_does_not_serve_is_one_clear_line(checkout: Path, python: st
 def test_activated_environment_is_used_as_it_is(checkout: Path):
     script(checkout / "bin/python3", '[ "$1" = -c ] || echo "$*" >> log')
     assert make(checkout, "data", "VENV=", **with_fakes(checkout)).returncode == 0
-    assert log(checkout) == ["-m lr_core data"]
+    assert log(checkout) == ["-m lr_lab data"]
     script(checkout / "bin/python3", "exit 1")
     made = make(checkout, "data", "VENV=", **with_fakes(checkout))
     assert made.returncode != 0
@@ -331,7 +331,7 @@ def test_activated_environment_is_used_as_it_is(checkout: Path):
 @pytest.mark.parametrize(
     ("quarto", "target", "calls"),
     [
-        (True, "report", "python -m lr_core.jupyter quarto render report\n"),
+        (True, "report", "python -m lr_lab.jupyter quarto render report\n"),
         (True, "quick", "quarto render report --output-dir _output/quick;"),
         (False, "report", "python report/render report/index.qmd --output-dir report/_output >"),
         (False, "quick", "python report/render report/index.qmd --output-dir report/_output/quick >"),
@@ -397,7 +397,7 @@ def test_quick_renders_what_did_run(checkout: Path, grid: int, status: int, rend
     fakes = with_fakes(checkout)
     make(checkout, "setup", **fakes)
     python = checkout / ".venv/bin/python"
-    python.write_text(python.read_text().replace('"-m lr_core "*) ', f'"-m lr_core "*) exit {grid};'))
+    python.write_text(python.read_text().replace('"-m lr_lab "*) ', f'"-m lr_lab "*) exit {grid};'))
     log(checkout)
     made = make(checkout, "quick", **fakes)
     assert made.returncode == status
@@ -410,9 +410,9 @@ def test_reproduce_trains_then_renders(checkout: Path):
     log(checkout)
     assert make(checkout, "reproduce", **with_fakes(checkout)).returncode == 0
     assert log(checkout) == [
-        "-m lr_core grid --profile paper",
+        "-m lr_lab grid --profile paper",
         "render ",
-        "-m lr_core results report/_output/results.csv",
+        "-m lr_lab results report/_output/results.csv",
         "pages ",
     ]
 
@@ -485,7 +485,7 @@ def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path):
     wrong = {"PIP_USER": "1", "PIP_CONSTRAINT": str(tmp_path / "constraints"), "PIP_REQUIRE_HASHES": "1"}
     ways = {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
     done = subprocess.run(
-        [sys.executable, ROOT / "src/lr_core/packages.py", "install", "--dry-run", "tiny-thing"],
+        [sys.executable, ROOT / "src/lr_lab/data/packages.py", "install", "--dry-run", "tiny-thing"],
         env=os.environ | wrong | ways,
         capture_output=True,
         text=True,
@@ -542,7 +542,7 @@ def test_a_wrong_value_in_the_configuration_of_dask_is_one_line(tmp_path: Path, 
     (tmp_path / "dask.yaml").write_text(setting)
     choice = ("--profile", "smoke", "--dataset", "digits", "--case", "1", "--executor", "dask", "--workers", "1")
     folders = ("--runs", tmp_path / "runs", "--cache", tmp_path / "cache")
-    done = run("-m", "lr_core", "grid", *choice, *folders, folder=tmp_path, DASK_CONFIG=str(tmp_path))
+    done = run("-m", "lr_lab", "grid", *choice, *folders, folder=tmp_path, DASK_CONFIG=str(tmp_path))
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: Port ")]  # of its dashboard
     assert line.startswith(f"error: --executor dask: the configuration of dask cannot be read; put it right: {says}")
@@ -550,9 +550,9 @@ def test_a_wrong_value_in_the_configuration_of_dask_is_one_line(tmp_path: Path, 
 
 FACTS = """import beside, pandas
 import matplotlib.pyplot as plt
-from lr_core import datasets
+from lr_lab.data import catalogue
 
-print(pandas.get_option("display.max_rows"), plt.rcParams["text.usetex"], "digits" in datasets.available())
+print(pandas.get_option("display.max_rows"), plt.rcParams["text.usetex"], "digits" in catalogue.available())
 plt.close(plt.figure())"""
 
 
@@ -578,9 +578,9 @@ def test_stored_outputs_are_compared_without_settings_of_the_user(of_a_user: dic
 
 
 def test_notebooks_of_the_grid_run_without_settings_of_the_user(of_a_user: dict[str, str], facts: Path, tmp_path: Path):
-    source = f"""from lr_core import notebooks
-notebooks.NOTEBOOKS = notebooks.Path({str(facts.parent)!r})
-with notebooks.executed("facts", {{}}) as made: print(made.decode())"""
+    source = f"""from lr_lab.grid import notebook
+notebook.NOTEBOOKS = notebook.Path({str(facts.parent)!r})
+with notebook.executed("facts", {{}}) as made: print(made.decode())"""
     done = run("-c", source, folder=tmp_path, **of_a_user)
     outputs, stored = (
         [cell["outputs"] for cell in json.loads(text)["cells"]] for text in (done.stdout, facts.read_text())

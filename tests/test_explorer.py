@@ -10,8 +10,11 @@ import pytest
 from browser import DESKTOP, PHONE, TABLET, findings, visit
 from playwright.sync_api import expect
 
-from lr_core import config, datasets, protocol, thumbnails
-from lr_core.config import EVALUATIONS
+from lr_core.settings import CASES, EVALUATIONS
+from lr_core.tasks import split
+from lr_lab.data import catalogue
+from lr_lab.plots import thumbnails
+from lr_lab.runs.profiles import find_profile
 
 REPORT = Path(__file__).resolve().parents[1] / "report"
 SHEETS = REPORT / "figures" / "points"
@@ -114,21 +117,21 @@ def test_the_block_is_plain_html_that_loads_nothing(explorer):
 
 def test_every_point_has_an_image_and_they_are_small(data):
     assert {stem for run in data["runs"].values() for stem in run["sheets"]} == set(data["sheets"])
-    tasks = {task for case in config.CASES.values() for task in (case.first, case.second)}
+    tasks = {task for case in CASES.values() for task in (case.first, case.second)}
     sheets = list(SHEETS.glob("*.webp"))
-    assert len(sheets) == len(tasks) * len(datasets.PAPER_DATASETS)
+    assert len(sheets) == len(tasks) * len(catalogue.PAPER_DATASETS)
     assert sum(4 * -(-path.stat().st_size // 3) for path in sheets) < 900_000  # as base64
 
 
-@pytest.mark.parametrize("name", datasets.PAPER_DATASETS)
+@pytest.mark.parametrize("name", catalogue.PAPER_DATASETS)
 def test_sheets_are_drawn_before_the_run_and_fit_its_record(name, committed, tmp_path, monkeypatch):
     """From seed and settings alone come the names that the records ask for, and the images, to half a level of grey."""
-    if name not in datasets.available():
+    if name not in catalogue.available():
         pytest.skip(f"{name} is not on this machine")
-    dataset = datasets.load(name)
+    dataset = catalogue.load(name)
     # A sheet returns its images, as a test below says; to pack all of them takes half a minute.
     monkeypatch.setattr(thumbnails, "sheet", lambda images: images.numpy().tobytes())
-    drawn = thumbnails.draw(dataset, tmp_path, config.profile("paper").settings)
+    drawn = thumbnails.draw(dataset, tmp_path, find_profile("paper").settings)
     assert {path.name for path in drawn} == {
         path.name for path in SHEETS.glob(f"{name}-*") if path.name[len(name) + 1].isdigit()
     }
@@ -156,7 +159,7 @@ def test_a_sheet_returns_its_images(digits, tmp_path):
 def test_another_sample_has_another_name(digits, tiny):
     stems = set()
     for seed in (0, 1):
-        sample = protocol.split(digits, (0, 1, 2, 3, 4), tiny, seed).test.tolist()
+        sample = split(digits, (0, 1, 2, 3, 4), tiny, seed).test.tolist()
         stems.add(thumbnails.stem("digits", (0, 1, 2, 3, 4), sample))
     assert len(stems) == 2
     assert all(re.fullmatch(r"digits-01234-[0-9a-f]{8}", stem) for stem in stems)

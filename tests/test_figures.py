@@ -11,8 +11,10 @@ import pytest
 import torch
 from matplotlib import font_manager
 
-from lr_core import datasets, figures, thumbnails
-from lr_core.live import Forgotten, Look
+from lr_core.experiment import Forgotten, Look
+from lr_lab import plots
+from lr_lab.data import catalogue
+from lr_lab.plots import thumbnails
 
 DIFFERENCES = pd.DataFrame(
     [
@@ -24,16 +26,16 @@ DIFFERENCES = pd.DataFrame(
     columns=["arm", "measure", "evaluation", "difference"],
 )
 DRAWINGS = {
-    "samples": lambda record, digits: figures.samples(digits),
-    "glyph_rows": lambda record, digits: figures.glyph_rows(digits),
-    "pca_images": lambda record, digits: figures.pca_images(*figures.pca_points(digits)),
-    "forgetting_curves": lambda record, digits: figures.forgetting_curves(record),
-    "forgetting_grid": lambda record, digits: figures.forgetting_grid([record, record]),
-    "latents": lambda record, digits: figures.latents(record, digits.class_names),
-    "latents_grid": lambda record, digits: figures.latents_grid([record, record], digits.class_names),
-    "agreement": lambda record, digits: figures.agreement(DIFFERENCES),
-    "pictures": lambda record, digits: figures.pictures([("case 1", [(digits.images[0].numpy(), "0→1")])]),
-    "budget": lambda record, digits: figures.budget([record], ("running", "mixed"), {(1, 0.05): 0.9}),
+    "samples": lambda record, digits: plots.samples(digits),
+    "glyph_rows": lambda record, digits: plots.glyph_rows(digits),
+    "pca_images": lambda record, digits: plots.pca_images(*plots.pca_points(digits)),
+    "forgetting_curves": lambda record, digits: plots.forgetting_curves(record),
+    "forgetting_grid": lambda record, digits: plots.forgetting_grid([record, record]),
+    "latents": lambda record, digits: plots.latents(record, digits.class_names),
+    "latents_grid": lambda record, digits: plots.latents_grid([record, record], digits.class_names),
+    "agreement": lambda record, digits: plots.agreement(DIFFERENCES),
+    "pictures": lambda record, digits: plots.pictures([("case 1", [(digits.images[0].numpy(), "0→1")])]),
+    "budget": lambda record, digits: plots.budget([record], ("running", "mixed"), {(1, 0.05): 0.9}),
 }
 
 
@@ -62,23 +64,23 @@ OF_A_USER = {
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_figure_is_the_same_bytes_every_time_whatever_the_user_has_set(name, record, digits):
     before = dict(mpl.rcParams)
-    expected = figures.svg(DRAWINGS[name](record, digits))
+    expected = plots.svg(DRAWINGS[name](record, digits))
     assert "<dc:date>" not in expected
     assert dict(mpl.rcParams) == before
     with mpl.rc_context(OF_A_USER):
         before = dict(mpl.rcParams)
-        assert figures.svg(DRAWINGS[name](record, digits)) == expected
+        assert plots.svg(DRAWINGS[name](record, digits)) == expected
         assert dict(mpl.rcParams) == before
 
 
 def test_no_figure_is_wider_than_the_text(record, digits):
     for draw in DRAWINGS.values():
-        assert draw(record, digits).get_size_inches()[0] <= figures.WIDTH
+        assert draw(record, digits).get_size_inches()[0] <= plots.WIDTH
 
 
 def test_the_font_has_every_hiragana():
-    font = font_manager.get_font(figures.japanese_font().get_file())
-    glyphs = datasets.describe("kmnist").glyphs
+    font = font_manager.get_font(plots.japanese_font().get_file())
+    glyphs = catalogue.describe("kmnist").glyphs
     assert len(glyphs) == 10
     assert all(font.get_char_index(ord(glyph)) for glyph in glyphs)
 
@@ -101,16 +103,16 @@ def own_set(digits):
 @pytest.mark.parametrize("counts", [(40, 12, 1), (5, 5), (20, 12, 19, *[20] * 7)])
 def test_samples_have_a_row_for_each_class_and_short_rows_are_filled(own_set, counts):
     data = own_set("abcdefghij"[: len(counts)], counts)
-    shown = np.array([min(count, figures.SAMPLES) for count in counts])
-    (axes,) = figures.samples(data).axes
+    shown = np.array([min(count, plots.SAMPLES) for count in counts])
+    (axes,) = plots.samples(data).axes
     image = axes.images[0].get_array()
-    assert image.shape == (28 * len(counts), 28 * figures.SAMPLES)
-    inked = (image.reshape(len(counts), 28, figures.SAMPLES, 28) < 255).any(axis=(1, 3))
-    assert inked.tolist() == [[place < count for place in range(figures.SAMPLES)] for count in shown]
+    assert image.shape == (28 * len(counts), 28 * plots.SAMPLES)
+    inked = (image.reshape(len(counts), 28, plots.SAMPLES, 28) < 255).any(axis=(1, 3))
+    assert inked.tolist() == [[place < count for place in range(plots.SAMPLES)] for count in shown]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(data.class_names)
-    assert [text.get_text() for text in figures.glyph_rows(data).axes[0].texts] == list(data.class_names)
-    assert figures.first_images(data).groupby("class").size().tolist() == shown.tolist()
-    points, _ = figures.pca_points(data)
+    assert [text.get_text() for text in plots.glyph_rows(data).axes[0].texts] == list(data.class_names)
+    assert plots.first_images(data).groupby("class").size().tolist() == shown.tolist()
+    points, _ = plots.pca_points(data)
     assert points.groupby("class").size().tolist() == list(counts)
 
 
@@ -125,20 +127,20 @@ SCRIPTS = ("العربية", "שלום", "あい漢字", "Ελληνικά", "К
 ONE_OF_EACH = torch.arange(0, 20, 2)  # positions in a set of two images of each of ten classes
 PLANE = [(np.zeros((10, 2)), np.arange(10))]
 NAMED = {
-    "samples": lambda data, record: figures.samples(data),
-    "glyph_rows": lambda data, record: figures.glyph_rows(data),
-    "pca_images": lambda data, record: figures.pca_images(POINTS.assign(name=data.class_names), (0.5, 0.2)),
-    "latents": lambda data, record: figures.latents(record, data.class_names),
-    "latents_grid": lambda data, record: figures.latents_grid([record], data.class_names),
-    "latent_planes": lambda data, record: figures.latent_planes(PLANE, (0.5, 0.2), data.class_names),
-    "confusion_matrix": lambda data, record: figures.confusion_matrix(
+    "samples": lambda data, record: plots.samples(data),
+    "glyph_rows": lambda data, record: plots.glyph_rows(data),
+    "pca_images": lambda data, record: plots.pca_images(POINTS.assign(name=data.class_names), (0.5, 0.2)),
+    "latents": lambda data, record: plots.latents(record, data.class_names),
+    "latents_grid": lambda data, record: plots.latents_grid([record], data.class_names),
+    "latent_planes": lambda data, record: plots.latent_planes(PLANE, (0.5, 0.2), data.class_names),
+    "confusion_matrix": lambda data, record: plots.confusion_matrix(
         np.eye(10, dtype=int), [range(5), range(5, 10)], data.class_names
     ),
-    "forgotten": lambda data, record: figures.forgotten(
+    "forgotten": lambda data, record: plots.forgotten(
         data, Forgotten(ONE_OF_EACH, data.labels[ONE_OF_EACH], data.labels[ONE_OF_EACH].flip(0), 10)
     ),
-    "image_latents": lambda data, record: figures.image_latents(data, ONE_OF_EACH, torch.zeros(10, 1, 6, 6)),
-    "task_curves": lambda data, record: figures.task_curves(
+    "image_latents": lambda data, record: plots.image_latents(data, ONE_OF_EACH, torch.zeros(10, 1, 6, 6)),
+    "task_curves": lambda data, record: plots.task_curves(
         {name: [Look(0, 0, None, {"mixed": (0.5,)})] for name in data.class_names}
     ),
 }
@@ -149,7 +151,7 @@ POINTS = pd.DataFrame({"class": range(10), "x": 0.0, "y": 0.0})
 def test_names_are_drawn_as_they_are(own_set, record, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        document = unescape(figures.svg(NAMED[name](own_set(SIGNS, [2] * 10), record)))
+        document = unescape(plots.svg(NAMED[name](own_set(SIGNS, [2] * 10), record)))
     assert [sign for sign in SIGNS if sign not in document] == []
 
 
@@ -157,7 +159,7 @@ def test_names_are_drawn_as_they_are(own_set, record, name):
 def test_scripts_that_a_font_at_hand_has_are_outlined(own_set, record, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        document = figures.svg(NAMED[name](own_set(SCRIPTS, [2] * 10), record))
+        document = plots.svg(NAMED[name](own_set(SCRIPTS, [2] * 10), record))
     assert "<text" not in document  # a reader's machine needs no font for them
     assert "LastResort" not in document
 
@@ -166,14 +168,14 @@ def test_scripts_that_a_font_at_hand_has_are_outlined(own_set, record, name):
 def test_names_that_no_font_can_draw_are_told_of_once_and_in_one_line(own_set, record, monkeypatch, name):
     fonts = [font for font in font_manager.fontManager.ttflist if "mpl-data" in font.fname]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)  # those of every machine
-    monkeypatch.setattr(figures, "_warned", set())
-    figures._family_with.cache_clear()
+    monkeypatch.setattr(plots, "_warned", set())
+    plots._family_with.cache_clear()
     figure = NAMED[name](own_set(["ಅಆ", "हिन्दी", *SIGNS[2:]], [2] * 10), record)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        document = figures.svg(figure)
-        figures.svg(figure)
-    figures._family_with.cache_clear()
+        document = plots.svg(figure)
+        plots.svg(figure)
+    plots._family_with.cache_clear()
     (line,) = [str(warning.message) for warning in warned]
     assert line.startswith("no font here can draw ")
     assert set(line.removeprefix("no font here can draw ").split(":")[0].split(", ")) == {"ಅಆ", "हिन्दी"}
@@ -182,7 +184,7 @@ def test_names_that_no_font_can_draw_are_told_of_once_and_in_one_line(own_set, r
 
 @pytest.mark.parametrize("name", ["x" * 17, "x" * 60, "American Staffordshire terrier"])
 def test_the_middle_of_a_long_name_is_left_out(own_set, name):
-    (axes,) = figures.samples(own_set([name, "b"], [2, 2])).axes
+    (axes,) = plots.samples(own_set([name, "b"], [2, 2])).axes
     shown = axes.get_yticklabels()[0].get_text()
     assert (shown == name) == (len(name) <= 17)
     assert len(shown) <= 17
@@ -190,7 +192,7 @@ def test_the_middle_of_a_long_name_is_left_out(own_set, name):
 
 
 def test_a_curve_shows_the_values_of_the_record(record):
-    figure = figures.forgetting_curves(record, "mixed")
+    figure = plots.forgetting_curves(record, "mixed")
     arms = [arm for arm in record["arms"] if arm["arm"] != "first-task"]
     for axes, arm in zip(figure.axes, arms, strict=True):
         old, new = axes.lines
@@ -199,7 +201,7 @@ def test_a_curve_shows_the_values_of_the_record(record):
 
 
 def test_both_tasks_share_their_axes(record, digits):
-    first, second = figures.latents(record, digits.class_names).axes
+    first, second = plots.latents(record, digits.class_names).axes
     assert first.get_xlim() == second.get_xlim()
     assert first.get_ylim() == second.get_ylim()
 
@@ -214,7 +216,7 @@ def test_both_tasks_share_their_axes(record, digits):
     ],
 )
 def test_arms_have_names(arm, name):
-    assert figures.arm_name(arm) == name
+    assert plots.arm_name(arm) == name
 
 
 def test_rates_show_every_program_once_and_every_round():
@@ -223,7 +225,7 @@ def test_rates_show_every_program_once_and_every_round():
         {"experiment": "second", "program": "theirs", "rates": [5.0]},
         {"experiment": "first", "program": "ours", "rates": [40.0]},
     ]
-    first, second = figures.rates(measured, ["first", "second"]).axes
+    first, second = plots.rates(measured, ["first", "second"]).axes
     assert [bar.get_width() for bar in first.patches] == [40]
     assert [bar.get_width() for bar in second.patches] == [20, 5]  # medians
     assert [line.get_xdata().tolist() for line in second.lines] == [[10, 30, 20], [5]]
@@ -231,7 +233,7 @@ def test_rates_show_every_program_once_and_every_round():
 
 
 def test_agreement_counts_what_is_near():
-    left, right = figures.agreement(DIFFERENCES, near=0.02).axes
+    left, right = plots.agreement(DIFFERENCES, near=0.02).axes
     assert [text.get_text() for text in left.texts] == ["50%", "50%"]
     assert [label.get_text() for label in left.get_yticklabels()] == ["replay, testing", "replay, old classes"]
-    assert [text.get_text() for text in figures.agreement(DIFFERENCES, near=0.3).axes[0].texts] == ["100%", "100%"]
+    assert [text.get_text() for text in plots.agreement(DIFFERENCES, near=0.3).axes[0].texts] == ["100%", "100%"]

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lr_core import fused, fused_classifier, metrics, models
-from lr_core.compute import Compute
-from lr_core.config import Settings
+from lr_core import metrics, models
+from lr_core.device import Compute
+from lr_core.fast import steps
+from lr_core.fast.classifier import convolutions
+from lr_core.settings import Settings
 from lr_core.training import Training
 
 pytestmark = pytest.mark.xdist_group("compiled")  # with test_speed_changes_nothing.py: one worker compiles for both
@@ -181,7 +183,7 @@ def test_what_a_step_raises_is_raised_once_all_threads_have_ended(failing: int) 
         done.append(number)
 
     with Compute(torch.device("cpu"), "fp32", 3).sharing(), pytest.raises(IndexError, match="of the step itself"):
-        fused.for_each(step, [[number] for number in range(8)])
+        steps.for_each(step, [[number] for number in range(8)])
     assert len(set(done)) == len(done) < 8
 
 
@@ -211,7 +213,7 @@ def test_what_is_not_a_number_stays_visible(value: float) -> None:
 
 def test_the_incoming_gradient_is_left_as_it_was() -> None:
     network, _ = networks(training=False)
-    result = fused_classifier.convolutions(latents(1), list(network)[:18])
+    result = convolutions(latents(1), list(network)[:18])
     gradient = torch.ones_like(result)
     result.backward(gradient)
     assert torch.equal(gradient, torch.ones_like(result))
@@ -224,6 +226,6 @@ def test_elu_is_exact_to_single_precision_wherever_it_is_read() -> None:
         layers[0].bias.zero_()
         # One value a map: the convolution, which does nothing here, rounds by the largest of a map.
         values = torch.cat([-torch.logspace(-6, 3, 350), torch.linspace(0, 50, 10)])[:, None, None, None]
-        found = fused_classifier.convolutions(values.expand(-1, 1, 6, 6), layers)
+        found = convolutions(values.expand(-1, 1, 6, 6), layers)
     expected = nn.functional.elu(values.double()).expand(-1, 1, 6, 6)
     torch.testing.assert_close(found.double(), expected, rtol=2e-5, atol=0)

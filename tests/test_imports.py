@@ -21,7 +21,7 @@ SECONDS = {
 REPORT = """
 import json, sys
 sys.argv[1:] = {arguments!r}
-from lr_core.__main__ import main
+from lr_lab.cli import main
 try:
     main()
 except SystemExit as end:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from lr_core import live, memory
+from lr_core import memory
 from lr_core.errors import UsageError
-from lr_core.live import TaskSequence
+from lr_core.experiment import TaskSequence
+from lr_core.tasks import parse_tasks
 
 HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 PAIRS = ((0, 1), (2, 3), (4, 5))
@@ -36,7 +37,7 @@ def pairs(digits, tiny, double):
     ],
 )
 def test_tasks_are_digits_with_a_bar_between_them(text, tasks):
-    assert live.parse_tasks(text) == tasks
+    assert parse_tasks(text) == tasks
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_tasks_are_digits_with_a_bar_between_them(text, tasks):
 )
 def test_tasks_that_cannot_be_are_refused_in_one_line(text, complaint):
     with pytest.raises(UsageError) as refusal:
-        live.parse_tasks(text)
+        parse_tasks(text)
     assert complaint in str(refusal.value)
     assert "\n" not in str(refusal.value)
 

@@ -11,14 +11,17 @@ import psutil
 import pytest
 from grids import ROOT, kernels
 
-from lr_core import config, notebooks, records
-from lr_core.grid import run_grid
-from lr_core.kernels import Kernels
-from lr_core.records import RunId
+from lr_lab.grid import notebook as notebooks
+from lr_lab.grid.local import LocalExecutor
+from lr_lab.grid.notebook import executed
+from lr_lab.grid.schedule import run_grid
+from lr_lab.runs import records
+from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.records import RunId
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-SETTINGS = config.profile("smoke").settings
+SETTINGS = find_profile("smoke").settings
 
 
 def test_of_runs_eight_at_a_time_none_is_lost(undisturbed):
@@ -36,10 +39,10 @@ def test_of_many_kernels_eight_at_a_time_none_is_lost_and_nothing_of_them_stays(
     nbformat.write(notebook, tmp_path / "empty.ipynb")
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
 
-    class Empty(Kernels):
+    class Empty(LocalExecutor):
         def __call__(self, run, folder, lock):
-            with notebooks.executed("empty", {"seed": run.seed}, keep=[lock], lifeline=self._lifeline) as executed:
-                return records.make(run, SETTINGS, watched.result), executed
+            with executed("empty", {"seed": run.seed}, keep=[lock], lifeline=self._lifeline) as content:
+                return records.make(run, SETTINGS, watched.result), content
 
     process, seen = psutil.Process(), []
 

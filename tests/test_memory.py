@@ -7,8 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lr_core import config, memory, models, protocol
+from lr_core import memory, models
 from lr_core.errors import UsageError
+from lr_core.experiment import encode, freeze
+from lr_core.settings import Settings, find_case
+from lr_core.tasks import split
 
 
 def generator(seed=0):
@@ -27,19 +30,19 @@ def numbered(count, dtype=torch.float32):
 @pytest.fixture(scope="module")
 def first_task(digits, double):
     """A frozen compressor whose BatchNorm has seen images; training images, labels and latents of a first task."""
-    task = protocol.split(digits, config.case(1).first, config.Settings(images_per_class=40), seed=0)
+    task = split(digits, find_case(1).first, Settings(images_per_class=40), seed=0)
     images, labels = digits.images.unsqueeze(1)[task.train], digits.labels[task.train]
     compressor, _ = models.build(0)
     double.place(compressor)(images[:50])
-    protocol.freeze(compressor)
-    return compressor, images, labels, protocol.encode(compressor, images, double)
+    freeze(compressor)
+    return compressor, images, labels, encode(compressor, images, double)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.25, 1])
 def test_encoding_the_stored_images_again_gives_the_stored_latents(first_task, double, share):
     compressor, images, labels, latents = first_task
     kept = memory.choose(latents, labels, share, generator())
-    assert torch.equal(kept.latents, protocol.encode(compressor, images[kept.positions], double))
+    assert torch.equal(kept.latents, encode(compressor, images[kept.positions], double))
     assert torch.equal(kept.labels.long(), labels[kept.positions])
     assert len(kept.positions.unique()) == len(kept) == round(share * len(images))
 
@@ -50,7 +53,7 @@ def test_the_memory_of_a_run_is_paired_with_its_images(watched):
     assert [len(kept) for kept in memories] == [4, 22]  # 5 % and 25 % of 90
     for kept in memories:
         stored = task.train[kept.positions]
-        again = protocol.encode(watched.run.compressor, data.images.unsqueeze(1)[stored], watched.run.compute)
+        again = encode(watched.run.compressor, data.images.unsqueeze(1)[stored], watched.run.compute)
         assert torch.equal(kept.latents, again)
         assert torch.equal(kept.labels.long(), data.labels[stored])
         assert set(kept.labels.tolist()) <= {0, 1, 2, 3, 4}

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lr_core import metrics, models
-from lr_core.config import EVALUATIONS
 from lr_core.errors import UsageError
+from lr_core.settings import EVALUATIONS
 
 MODES = pytest.mark.parametrize("mode", EVALUATIONS)
 

@@ -15,7 +15,7 @@ from browser import DESKTOP, PHONE, dead_links, findings, visit
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
-from lr_core import datasets
+from lr_lab.data import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,8 +77,8 @@ def make(notebooks, runs, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("title", ["<script>alert(1)</script>", '" onload="x', "<b>x</b> &amp;"])
 def test_a_title_means_nothing_but_itself(notebooks, make, tmp_path, monkeypatch, title):
-    info = datasets.describe("mnist")
-    monkeypatch.setattr(datasets, "describe", lambda name: replace(info, title=title if name == "mnist" else name))
+    info = catalogue.describe("mnist")
+    monkeypatch.setattr(catalogue, "describe", lambda name: replace(info, title=title if name == "mnist" else name))
     make()
     for page, count in (("index.html", 2), ("paper/mnist-case1-seed0.html", 2)):
         soup = BeautifulSoup((tmp_path / "out" / "notebooks" / page).read_text(), "html.parser")

@@ -8,9 +8,10 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from lr_core import bench, datasets, own
-from lr_core.__main__ import cli
 from lr_core.errors import LatentReplayError, UsageError
+from lr_lab.cli import cli
+from lr_lab.data import catalogue, custom
+from lr_lab.panel import Panel
 
 LABELS = np.repeat(np.arange(10), 2)
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
@@ -20,7 +21,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
 
 
 def test_arrays_are_taken_as_they_are():
-    data = own.from_arrays("noise", IMAGES, LABELS, [f"n{n}" for n in range(10)], title="Noise")
+    data = custom.from_arrays("noise", IMAGES, LABELS, [f"n{n}" for n in range(10)], title="Noise")
     assert torch.equal(data.images, torch.from_numpy(IMAGES))
     assert data.labels.tolist() == LABELS.tolist()
     assert (data.name, data.title, data.class_names[9]) == ("noise", "Noise", "n9")
@@ -36,7 +37,7 @@ def test_arrays_are_taken_as_they_are():
     ids=["floats", "large", "oblong"],
 )
 def test_other_images_are_brought_to_28_x_28_bytes(images, first):
-    data = own.from_arrays("noise", images, LABELS)
+    data = custom.from_arrays("noise", images, LABELS)
     assert data.images.dtype == torch.uint8
     assert data.images.shape == (20, 28, 28)
     assert first is None or data.images[0].tolist() == first.tolist()
@@ -92,13 +93,13 @@ TEN = [f"n{number}" for number in range(10)]
 )  # fmt: skip
 def test_arrays_that_do_not_fit_are_refused_in_one_line(name, images, labels, complaint):
     with pytest.raises(UsageError, match=complaint) as refusal:
-        own.from_arrays(name, images, labels)
+        custom.from_arrays(name, images, labels)
     assert "\n" not in str(refusal.value)
 
 
 def test_arrays_are_copied():
     images, labels = IMAGES.copy(), LABELS.astype(np.int64)
-    data = own.from_arrays("noise", images, labels)
+    data = custom.from_arrays("noise", images, labels)
     images[:], labels[:] = 0, 0
     assert torch.equal(data.images, torch.from_numpy(IMAGES))
     assert data.labels.tolist() == LABELS.tolist()
@@ -107,7 +108,7 @@ def test_arrays_are_copied():
 def test_some_images_of_one_value_are_warned_of():
     images = np.where(np.arange(20)[:, None, None] % 6 == 3, 9, IMAGES).astype(np.uint8)
     with pytest.warns(UserWarning, match="noise: 3 of 20 images are of one grey value, image 3 is the first"):
-        own.from_arrays("noise", images, LABELS)
+        custom.from_arrays("noise", images, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_some_images_of_one_value_are_warned_of():
     ids=["whole numbers", "array of numbers", "array of texts", "accents", "blanks", "signs"],
 )
 def test_class_names_that_can_be_written_are_taken(names, taken):
-    data = own.from_arrays("noise", IMAGES, LABELS, names)
+    data = custom.from_arrays("noise", IMAGES, LABELS, names)
     assert data.class_names == tuple(taken or names)
     assert {type(name) for name in data.class_names} == {str}
 
@@ -157,7 +158,7 @@ def test_class_names_that_can_be_written_are_taken(names, taken):
 )
 def test_names_are_checked_at_the_door(names, title, complaint):
     with pytest.raises(UsageError, match=complaint) as refusal:
-        own.from_arrays("noise", IMAGES, LABELS, names, title)
+        custom.from_arrays("noise", IMAGES, LABELS, names, title)
     assert str(refusal.value).isprintable()
 
 
@@ -173,21 +174,21 @@ def write_folder(folder, classes="ab"):
 def quiet(tmp_path_factory, monkeypatch):
     """A warning that no test expects is an error; what lies in data/raw of the checkout is not looked at."""
     raw = tmp_path_factory.getbasetemp() / "no data"
-    monkeypatch.setattr(datasets, "raw_folder", lambda: raw)
-    datasets.reread()
+    monkeypatch.setattr(catalogue, "raw_folder", lambda: raw)
+    catalogue.reread()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
     monkeypatch.undo()
-    datasets.reread()
+    catalogue.reread()
 
 
 def test_a_folder_of_folders_of_images(tmp_path):
-    data = own.from_folder("letters", write_folder(tmp_path))
+    data = custom.from_folder("letters", write_folder(tmp_path))
     assert data.class_names == ("a", "b")
     assert data.labels.tolist() == [0] * 10 + [1] * 10
     assert torch.equal(data.images[:10], torch.from_numpy(IMAGES[::2]))
-    assert torch.equal(own.from_folder("letters", tmp_path, invert=True).images, 255 - data.images)
+    assert torch.equal(custom.from_folder("letters", tmp_path, invert=True).images, 255 - data.images)
 
 
 # -- what kinds of image files there are
@@ -232,16 +233,16 @@ def write_kind(folder, picture, suffix, **options):
 def test_ink_in_the_alpha_channel_is_laid_on_the_background(tmp_path, picture, suffix, invert):
     write_kind(tmp_path, picture, suffix, **({"lossless": True, "exact": True} if suffix == ".webp" else {}))
     if invert:
-        data = own.from_folder("letters", tmp_path, invert=True)
+        data = custom.from_folder("letters", tmp_path, invert=True)
         assert data.images[3].tolist() == INK.tolist()
     else:  # black on black
         with pytest.raises(UsageError, match=r"each image of class a is of one grey value \(.*0\..* is the first\)"):
-            own.from_folder("letters", tmp_path)
+            custom.from_folder("letters", tmp_path)
 
 
 def test_white_ink_in_the_alpha_channel_shows_on_black(tmp_path):
     white = Image.fromarray(np.stack([np.full_like(INK, 255), INK], axis=-1))
-    assert own.from_folder("letters", write_kind(tmp_path, white, ".png")).images[0].tolist() == INK.tolist()
+    assert custom.from_folder("letters", write_kind(tmp_path, white, ".png")).images[0].tolist() == INK.tolist()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
@@ -250,7 +251,7 @@ def test_more_than_eight_bits_are_scaled_by_their_range(tmp_path, bits, suffix):
     values = STEPS.astype(np.uint16) * (2**bits - 1) // 255
     values[4, 8] = 2**bits - 1
     expected = (values.astype(np.int64) * 510 + 2**bits - 1) // (2 * (2**bits - 1))
-    data = own.from_folder("letters", write_kind(tmp_path, Image.fromarray(values), suffix))
+    data = custom.from_folder("letters", write_kind(tmp_path, Image.fromarray(values), suffix))
     assert np.abs(data.images[0].numpy() - expected).max() <= 1
     assert data.images.max() == 255
 
@@ -259,7 +260,7 @@ def test_images_of_more_than_eight_bits_are_scaled_alike(tmp_path):
     write_kind(tmp_path, Image.fromarray(INK.astype(np.uint16) * 257), ".png")
     Image.fromarray(INK.astype(np.uint16) * 16).save(tmp_path / "a" / "dark.png")
     Image.fromarray(INK).save(tmp_path / "a" / "eight.png")
-    data = own.from_folder("letters", tmp_path)
+    data = custom.from_folder("letters", tmp_path)
     assert [int(image.max()) for image in data.images] == [255, 255, 16, 255, 255, 255]
 
 
@@ -272,11 +273,11 @@ def test_a_tiff_says_whether_white_is_zero(tmp_path, dtype, full, white):
     if not white and dtype != np.uint8:  # which Pillow itself turns round as it writes
         values = dtype(full) - values
     write_kind(tmp_path, Image.fromarray(values), ".tif", tiffinfo={262: white})
-    assert own.from_folder("letters", tmp_path).images[0].tolist() == INK.tolist()
+    assert custom.from_folder("letters", tmp_path).images[0].tolist() == INK.tolist()
 
 
 def test_floats_are_grey_from_0_to_1(tmp_path):
-    data = own.from_folder("letters", write_kind(tmp_path, Image.fromarray((INK / 255).astype(np.float32)), ".tif"))
+    data = custom.from_folder("letters", write_kind(tmp_path, Image.fromarray((INK / 255).astype(np.float32)), ".tif"))
     assert data.images[0].tolist() == INK.tolist()
 
 
@@ -284,7 +285,7 @@ def test_floats_are_grey_from_0_to_1(tmp_path):
 def test_an_oblong_scan_is_inverted_before_it_is_padded(tmp_path, size, bars):
     paper = Image.new("L", size, "white")
     paper.paste("black", (4, 4, 10, 10))
-    data = own.from_folder("letters", write_kind(tmp_path, paper, ".png"), invert=True)
+    data = custom.from_folder("letters", write_kind(tmp_path, paper, ".png"), invert=True)
     assert data.images[bars].max() == 0
     assert data.images.max() == 255
 
@@ -307,7 +308,7 @@ def test_images_are_turned_upright_as_exif_says(tmp_path, orientation, turned, s
     exif = Image.Exif()
     exif[0x0112] = orientation
     write_kind(tmp_path, Image.fromarray(INK), suffix, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
-    assert own.from_folder("letters", tmp_path).images[0].tolist() == turned(INK).tolist()
+    assert custom.from_folder("letters", tmp_path).images[0].tolist() == turned(INK).tolist()
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_images_are_turned_upright_as_exif_says(tmp_path, orientation, turned, s
     ],
 )
 def test_a_kind_of_image_is_read(tmp_path, picture, suffix):
-    data = own.from_folder("letters", write_kind(tmp_path, picture, suffix))
+    data = custom.from_folder("letters", write_kind(tmp_path, picture, suffix))
     assert data.images.tolist() == [INK.tolist()] * 4
 
 
@@ -334,7 +335,7 @@ def test_a_kind_of_photograph_is_read(tmp_path, suffix, mode):
     if mode == "CMYK" and not suffix.lower().startswith(".j"):
         mode = "RGB"
     options = {} if suffix != ".JFIF" else {"format": "JPEG"}
-    data = own.from_folder("letters", write_kind(tmp_path, Image.fromarray(INK).convert(mode), suffix, **options))
+    data = custom.from_folder("letters", write_kind(tmp_path, Image.fromarray(INK).convert(mode), suffix, **options))
     assert np.abs(data.images[0].numpy().astype(int) - INK).mean() < 5
 
 
@@ -350,7 +351,7 @@ def test_what_nobody_means_is_passed_over(tmp_path, foreign):
     path = write_folder(tmp_path) / foreign
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no image")
-    data = own.from_folder("letters", tmp_path)
+    data = custom.from_folder("letters", tmp_path)
     assert (data.class_names, len(data.images)) == (("a", "b"), 20)
 
 
@@ -369,7 +370,7 @@ def test_what_is_left_out_is_named(tmp_path, others, said):
         (tmp_path / other).parent.mkdir(exist_ok=True)
         (tmp_path / other).write_bytes(b"something")
     with pytest.warns(UserWarning, match=said):
-        assert len(own.from_folder("letters", tmp_path).images) == 20
+        assert len(custom.from_folder("letters", tmp_path).images) == 20
 
 
 def test_classes_and_files_are_in_natural_order(tmp_path):
@@ -377,7 +378,7 @@ def test_classes_and_files_are_in_natural_order(tmp_path):
         (tmp_path / name).mkdir()
         for number in (1, 2, 10):
             Image.fromarray(IMAGES[place] // 11 * number).save(tmp_path / name / f"{number}.png")
-    data = own.from_folder("letters", tmp_path, title="Letters")
+    data = custom.from_folder("letters", tmp_path, title="Letters")
     assert data.class_names == ("1", "2", "10", "a2", "a10", "b")
     assert data.images[2].tolist() == (IMAGES[0] // 11 * 10).tolist()
     assert str(data) == "Letters: 18 images, classes 0 1 (3), 1 2 (3), 2 10 (3), 3 a2 (3), 4 a10 (3), 5 b (3)"
@@ -388,7 +389,7 @@ def test_training_and_test_images_are_taken_together(tmp_path, parts):
     for part in parts:
         write_folder(tmp_path / part)
     Image.fromarray(INK).save(tmp_path / parts[-1] / "a" / "last.png")
-    data = own.from_folder("letters", tmp_path)
+    data = custom.from_folder("letters", tmp_path)
     count = 10 * len(parts)
     assert data.labels.tolist() == [0] * (count + 1) + [1] * count
     assert data.images[count].tolist() == INK.tolist()  # training images first, test images last
@@ -398,7 +399,7 @@ def test_training_and_test_images_are_taken_together(tmp_path, parts):
 def test_classes_may_be_called_train_and_test(tmp_path):
     (write_folder(tmp_path) / "a").rename(tmp_path / "train")
     (tmp_path / "b").rename(tmp_path / "test")
-    assert own.from_folder("letters", tmp_path).class_names == ("test", "train")
+    assert custom.from_folder("letters", tmp_path).class_names == ("test", "train")
 
 
 def write_bomb(path):
@@ -453,7 +454,7 @@ def test_a_folder_that_cannot_be_used_is_refused_in_one_line(tmp_path, spoil, er
     folder = write_folder(tmp_path / "letters")
     spoil(folder)
     with pytest.raises(error, match=complaint) as refusal:
-        own.from_folder("letters", folder)
+        custom.from_folder("letters", folder)
     assert str(folder) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -473,7 +474,7 @@ def test_a_damaged_file_is_read_or_refused_by_name(tmp_path, suffix):
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             try:
-                assert own.from_folder("letters", tmp_path).images.shape == (4, 28, 28)
+                assert custom.from_folder("letters", tmp_path).images.shape == (4, 28, 28)
             except LatentReplayError as refusal:
                 lines.append(str(refusal))
         lines += [str(warning.message) for warning in warned]
@@ -485,7 +486,7 @@ def test_where_the_classes_lie_deeper_is_said(tmp_path, above):
     write_folder(tmp_path / above)
     where = tmp_path if above == "data" else tmp_path / "letters"
     with pytest.raises(UsageError, match=r"has no images, its folders have \(.*/a\); name the folder that holds"):
-        own.from_folder("letters", where)
+        custom.from_folder("letters", where)
 
 
 def test_a_folder_that_may_not_be_looked_into_is_one_line(tmp_path, monkeypatch):
@@ -495,35 +496,37 @@ def test_a_folder_that_may_not_be_looked_into_is_one_line(tmp_path, monkeypatch)
     write_folder(tmp_path)
     monkeypatch.setattr(type(tmp_path), "iterdir", refused)
     with pytest.raises(LatentReplayError, match=r"cannot be looked into \(Permission denied\)"):
-        own.from_folder("letters", tmp_path)
+        custom.from_folder("letters", tmp_path)
 
 
 # -- known by its name ------------------------------------------------------------------------------------------------
 
 
 def test_what_was_added_is_loaded_as_it_was(data_root):
-    data = own.from_arrays("noise", IMAGES, LABELS, [f'"{n}" é' for n in range(10)], title="Noise")
-    own.add(data, origin="made here", licence="none", root=data_root)
-    loaded = datasets.load("noise")
+    data = custom.from_arrays("noise", IMAGES, LABELS, [f'"{n}" é' for n in range(10)], title="Noise")
+    custom.add(data, origin="made here", licence="none", root=data_root)
+    loaded = catalogue.load("noise")
     assert torch.equal(loaded.images, data.images)
     assert torch.equal(loaded.labels, data.labels)
     assert (loaded.title, loaded.class_names) == (data.title, data.class_names)
-    assert "noise" in datasets.available()
-    assert datasets.DATASETS[-1] == "noise"
-    assert set(loaded.checksums) == {file for part in datasets.IDX_PARTS for file in part}
+    assert "noise" in catalogue.available()
+    assert catalogue.DATASETS[-1] == "noise"
+    assert set(loaded.checksums) == {file for part in catalogue.IDX_PARTS for file in part}
 
 
 def test_what_was_added_is_verified_like_any_other(data_root):
-    folder = own.add(own.from_arrays("noise", IMAGES, LABELS), origin="made here", licence="none", root=data_root)
+    folder = custom.add(custom.from_arrays("noise", IMAGES, LABELS), origin="made here", licence="none", root=data_root)
     file = folder / "raw" / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
     with pytest.warns(UserWarning, match="SHA-256"), pytest.raises(LatentReplayError, match="no intact"):
-        datasets.load("noise")
+        catalogue.load("noise")
 
 
 def test_the_grid_needs_ten_classes(data_root):
     with pytest.raises(UsageError, match="noise: 5 classes; the grid's cases need 10"):
-        own.add(own.from_arrays("noise", IMAGES[:10], LABELS[:10]), origin="made here", licence="none", root=data_root)
+        custom.add(
+            custom.from_arrays("noise", IMAGES[:10], LABELS[:10]), origin="made here", licence="none", root=data_root
+        )
     assert not data_root.exists()
 
 
@@ -540,10 +543,12 @@ def test_the_grid_needs_ten_classes(data_root):
 def test_sets_of_one_title_are_told_apart_by_name(data_root, titles, told):
     names = ("one", "two", "three")[: len(titles)]
     for name, title in zip(names, titles, strict=True):
-        own.add(own.from_arrays(name, IMAGES, LABELS, title=title), origin="made here", licence="none", root=data_root)
-    assert [datasets.load(name).title for name in names] == told
-    assert [datasets.describe(name).title for name in ("mnist", "digits")] == ["MNIST", "Digits"]
-    field = bench.Bench().fields["dataset"].control
+        custom.add(
+            custom.from_arrays(name, IMAGES, LABELS, title=title), origin="made here", licence="none", root=data_root
+        )
+    assert [catalogue.load(name).title for name in names] == told
+    assert [catalogue.describe(name).title for name in ("mnist", "digits")] == ["MNIST", "Digits"]
+    field = Panel().fields["dataset"].control
     options = {name: title for title, name in field.options.items()}
     assert [options[name] for name in names] == told
     field.value = "two"
@@ -557,9 +562,9 @@ def test_a_tilde_is_the_user_s_own_folder_everywhere(tmp_path, monkeypatch):
     monkeypatch.setenv("LR_RUNS", "~/runs")
     write_folder(tmp_path / "home" / "letters", "abcdefghij")
     try:
-        data = own.from_folder("letters", "~/letters")
-        assert own.add(data, origin="made here", licence="none", root="~/data") == tmp_path / "home/data/letters"
-        assert len(datasets.load("letters").images) == 20
+        data = custom.from_folder("letters", "~/letters")
+        assert custom.add(data, origin="made here", licence="none", root="~/data") == tmp_path / "home/data/letters"
+        assert len(catalogue.load("letters").images) == 20
         (tmp_path / "home" / "runs").mkdir()
         for target, place in (("r.csv", []), ("~/r.csv", ["--runs", "~/runs"])):
             result = CliRunner().invoke(cli, ["results", target, "smoke", *place])
@@ -567,12 +572,12 @@ def test_a_tilde_is_the_user_s_own_folder_everywhere(tmp_path, monkeypatch):
         assert (tmp_path / "home" / "r.csv").exists()
     finally:
         monkeypatch.undo()
-        datasets.reread()
+        catalogue.reread()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "r.csv"]
 
 
 def test_the_grid_plans_it_as_a_built_in_set(data_root, tmp_path):
-    own.add(own.from_arrays("noise", IMAGES, LABELS), origin="made here", licence="none", root=data_root)
+    custom.add(custom.from_arrays("noise", IMAGES, LABELS), origin="made here", licence="none", root=data_root)
     command = ["status", "--profile", "smoke", "--dataset", "noise", "--case", "1", "--runs", str(tmp_path)]
     result = CliRunner().invoke(cli, command)
     assert "noise case 1 seed 0: no record" in result.output

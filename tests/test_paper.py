@@ -15,8 +15,9 @@ import pypandoc
 import pytest
 from bs4 import BeautifulSoup
 
-from lr_core import datasets, own, records
 from lr_core.errors import LatentReplayError
+from lr_lab.data import catalogue, custom
+from lr_lab.runs import records
 
 REPORT = Path(__file__).resolve().parents[1] / "report"
 
@@ -54,7 +55,7 @@ def one_run(paper, record, monkeypatch):
 
 
 def records_settings(record):
-    from lr_core.config import Settings
+    from lr_core.settings import Settings
 
     return Settings.from_dict(record["settings"])
 
@@ -173,8 +174,8 @@ def test_a_record_of_other_settings_is_left_out_and_named(paper, written):
 def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
     paper, tables, watched, digits, data_root, tmp_path, monkeypatch
 ):
-    mine = own.from_arrays("mine", digits.images.numpy(), digits.labels.numpy())
-    own.add(mine, origin="the digits again", licence="CC BY 4.0", root=data_root)
+    mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy())
+    custom.add(mine, origin="the digits again", licence="CC BY 4.0", root=data_root)
     run_id = records.RunId("smoke", "mine", 1, 0)
     runs = paper.Runs("smoke", tmp_path)
     records.write(records.make(run_id, runs.settings, watched.result), run_id.record(tmp_path))
@@ -194,8 +195,8 @@ TITLES = ["signs @home", "<b>x</b>", "*s* and _t_", "<script>alert(1)</script>",
 def test_a_title_means_nothing_but_itself(
     paper, tables, drawings, watched, digits, data_root, tmp_path, monkeypatch, title
 ):
-    mine = own.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title=title)
-    own.add(mine, origin="the digits again", licence="<i>none</i>", root=data_root)
+    mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title=title)
+    custom.add(mine, origin="the digits again", licence="<i>none</i>", root=data_root)
     run_id = records.RunId("smoke", "mine", 1, 0)
     runs = paper.Runs("smoke", tmp_path)
     records.write(records.make(run_id, runs.settings, watched.result), run_id.record(tmp_path))
@@ -219,8 +220,8 @@ def test_a_title_means_nothing_but_itself(
 
 
 def test_a_title_that_the_pdf_cannot_show_is_told_of(paper, digits, data_root):
-    mine = own.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title="Kannada ಅಂಕಿ 10")
-    own.add(mine, origin="the digits again", licence="none", root=data_root)
+    mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title="Kannada ಅಂಕಿ 10")
+    custom.add(mine, origin="the digits again", licence="none", root=data_root)
     with pytest.warns(UserWarning, match="mine: the PDF has no font for ಅಂಕಿ in its title") as warned:
         assert paper.title("mine") == paper.title("mine") == "Kannada ಅಂಕಿ 10"
     assert sum("mine: " in str(warning.message) for warning in warned) == 1
@@ -251,7 +252,7 @@ def test_what_has_not_been_run_is_said_data_set_by_data_set(paper, record, monke
     monkeypatch.setitem(runs.__dict__, "records", [record])
     assert paper.run_state(runs) == "Digits: case 1 (3 not run)"
     monkeypatch.setitem(runs.__dict__, "records", [])
-    assert paper.run_state(runs) == f"{datasets.describe('digits').title}: not run"
+    assert paper.run_state(runs) == f"{catalogue.describe('digits').title}: not run"
 
 
 @pytest.fixture
@@ -389,7 +390,7 @@ def test_a_figure_is_described_by_its_data_and_brings_them(drawings, one_run, mo
     assert alt.count("Case 1:") == 1
     assert "Digits" in alt
     origin = drawings.origin(f"{draw}-digits").data
-    assert "python -m lr_core grid" in origin
+    assert "python -m lr_lab grid" in origin
     data = pd.read_csv(urlopen(re.search(r'"(data:text/csv[^"]*)"', origin)[1]))
     assert (
         len(data)

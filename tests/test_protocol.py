@@ -12,9 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lr_core import compute, datasets, models, monitor, protocol, provenance, records, run
-from lr_core.compute import Compute
-from lr_core.config import CASES, EVALUATIONS, PROFILES, PROTOCOL_VERSION, Settings
+from lr_core import models
+from lr_core.device import Compute, resolve
+from lr_core.experiment import encode, freeze
+from lr_core.metrics import is_evaluated
+from lr_core.settings import CASES, EVALUATIONS, PROTOCOL_VERSION, Settings
+from lr_core.tasks import split
+from lr_lab.data import catalogue
+from lr_lab.runs import execute, monitor, protocol, provenance, records
+from lr_lab.runs.profiles import PROFILES
 
 GOLDEN = Path(__file__).with_name("golden.json")
 MODES = pytest.mark.parametrize("mode", EVALUATIONS)
@@ -26,7 +32,7 @@ SECOND_TASK_ARMS = pytest.mark.parametrize("number", [1, 2, 3], ids=["replay-0.0
 
 def check_split(dataset, classes, settings, seed=0):
     """All images of the classes, each once, nine in ten of them for training."""
-    task = protocol.split(dataset, classes, settings, seed)
+    task = split(dataset, classes, settings, seed)
     everything = torch.nonzero(torch.isin(dataset.labels, torch.tensor(classes))).flatten()
     assert torch.equal(torch.cat([task.train, task.test]).sort().values, everything)
     assert len(task.train) == round(0.9 * len(everything))
@@ -51,9 +57,9 @@ UNEVEN = {
 
 @pytest.mark.parametrize(("name", "counts"), [("mnist", UNEVEN), ("fashion-mnist", EVEN), ("kmnist", EVEN)])
 def test_split_of_the_real_sets(name, counts):
-    if name not in datasets.available():
+    if name not in catalogue.available():
         pytest.skip(f"{name} is not on this machine")
-    dataset = datasets.load(name)
+    dataset = catalogue.load(name)
     assert len(dataset.labels) == 70_000
     for number, case in CASES.items():
         found = tuple(check_split(dataset, classes, Settings()) for classes in (case.first, case.second))
@@ -62,7 +68,7 @@ def test_split_of_the_real_sets(name, counts):
 
 def test_split_is_drawn_from_the_seed_and_mixes_classes(digits):
     def train(seed):
-        return protocol.split(digits, (0, 1, 2, 3, 4), Settings(), seed).train
+        return split(digits, (0, 1, 2, 3, 4), Settings(), seed).train
 
     assert torch.equal(train(0), train(0))
     assert not torch.equal(train(0), train(1))
@@ -72,12 +78,12 @@ def test_split_is_drawn_from_the_seed_and_mixes_classes(digits):
 
 def test_split_leaves_the_global_generator_alone(digits):
     before = torch.get_rng_state()
-    protocol.split(digits, (0, 1, 2, 3, 4), Settings(images_per_class=20), 0)
+    split(digits, (0, 1, 2, 3, 4), Settings(images_per_class=20), 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_reduced_run_takes_the_same_number_of_every_class(digits):
-    task = protocol.split(digits, (0, 1, 2, 5, 6), Settings(images_per_class=20), 0)
+    task = split(digits, (0, 1, 2, 5, 6), Settings(images_per_class=20), 0)
     chosen = torch.cat([task.train, task.test])
     assert digits.labels[chosen].bincount(minlength=10).tolist() == [20, 20, 20, 0, 0, 20, 20, 0, 0, 0]
     assert (len(task.train), len(task.test)) == (90, 10)
@@ -86,7 +92,7 @@ def test_a_reduced_run_takes_the_same_number_of_every_class(digits):
 
 def test_the_images_chosen_of_a_class_do_not_depend_on_the_case(digits):
     def of_class_0(classes):
-        task = protocol.split(digits, classes, Settings(images_per_class=20), 0)
+        task = split(digits, classes, Settings(images_per_class=20), 0)
         chosen = torch.cat([task.train, task.test])
         return set(chosen[digits.labels[chosen] == 0].tolist())
 
@@ -104,7 +110,7 @@ def test_latents(digits, precision, dtype):
     compressor, _ = models.build(0)
     where.place(compressor)
     images = digits.images[:10].unsqueeze(1)
-    latents = protocol.encode(compressor, images, where, batch_size=4)
+    latents = encode(compressor, images, where, batch_size=4)
     assert latents.shape == (10, 1, 6, 6)
     assert latents.dtype == dtype
     assert not latents.requires_grad
@@ -115,7 +121,7 @@ def test_latents(digits, precision, dtype):
 
 def test_a_frozen_compressor_does_not_change_by_use(digits):
     compressor, _ = models.build(0)
-    protocol.freeze(compressor)
+    freeze(compressor)
     before = {name: value.clone() for name, value in compressor.state_dict().items()}
     assert not compressor(digits.images[:10].unsqueeze(1)).requires_grad
     assert all(torch.equal(before[name], value) for name, value in compressor.state_dict().items())
@@ -192,7 +198,7 @@ def test_each_replay_arm_trains_on_the_latents_of_the_new_images(watched):
     task, data = watched.run.second, watched.run.dataset
     ((compressor, _),) = watched.frozen
     for _, inputs, _, _ in watched.trained[1:3]:
-        expected = protocol.encode(compressor, data.images.unsqueeze(1)[task.train], watched.run.compute)
+        expected = encode(compressor, data.images.unsqueeze(1)[task.train], watched.run.compute)
         assert torch.equal(inputs, expected)
 
 
@@ -210,7 +216,7 @@ def test_curves_start_before_the_first_epoch(watched, tiny):
 
 
 def test_test_images_are_predicted_after_few_of_many_epochs():
-    assert [epoch for epoch in range(27) if monitor.is_looked_at(epoch)] == [*range(11), 15, 20, 25]
+    assert [epoch for epoch in range(27) if is_evaluated(epoch)] == [*range(11), 15, 20, 25]
 
 
 def test_what_is_not_looked_at_changes_neither_weights_nor_accuracies(digits, tiny, tmp_path, monkeypatch):
@@ -221,9 +227,9 @@ def test_what_is_not_looked_at_changes_neither_weights_nor_accuracies(digits, ti
         result = protocol.Run(digits, CASES[1], 0, settings, checkpoints=kept).result()
         return result, {arm: kept.read(arm)[0] for arm in ("first-task", "no-replay")}
 
-    monkeypatch.setattr(monitor, "is_looked_at", lambda epoch: epoch in (0, 2))
+    monkeypatch.setattr(monitor, "is_evaluated", lambda epoch: epoch in (0, 2))
     few, weights = trained("few")
-    monkeypatch.setattr(monitor, "is_looked_at", lambda epoch: True)
+    monkeypatch.setattr(monitor, "is_evaluated", lambda epoch: True)
     all_of_them, same_weights = trained("all")
     for arm, full in zip(few["arms"], all_of_them["arms"], strict=True):
         epochs = arm["curve"]["epochs"]
@@ -320,10 +326,14 @@ def untimed(record):
 
 AGAIN = """
 import json, sys, torch
-from lr_core import config, datasets, protocol, records
+from lr_core.experiment import encode, freeze
+from lr_core.settings import Settings, find_case
+from lr_core.tasks import split
+from lr_lab.data import catalogue
+from lr_lab.runs import protocol, records
 torch.set_num_threads(1)
-settings = config.Settings.from_dict(json.loads(sys.argv[1]))
-result = protocol.Run(datasets.load("digits"), config.case(1), 0, settings).result()
+settings = Settings.from_dict(json.loads(sys.argv[1]))
+result = protocol.Run(catalogue.load("digits"), find_case(1), 0, settings).result()
 record = records.make(records.RunId("smoke", "digits", 1, 0), settings, result)
 print(json.dumps(records.without_timings(record)))
 """
@@ -381,15 +391,15 @@ def test_a_stopped_run_goes_on_with_its_next_epoch_to_the_same_record(monkeypatc
             raise Stopped
 
     with pytest.raises(Stopped):
-        run.run(run_id, runs=runs, cache=cache, report=stop)
+        execute.run(run_id, runs=runs, cache=cache, report=stop)
     folder = cache / records.key(run_id, tiny)
     assert not run_id.record(runs).exists()
     assert {file.name for file in folder.glob("*.safetensors")} == {
         "first-task.safetensors", "replay-0.05.safetensors", "replay-0.25.unfinished.safetensors",
     }  # fmt: skip
-    assert run.read_progress(folder).arm == "replay-0.25"
+    assert execute.read_progress(folder).arm == "replay-0.25"
 
-    finished = run.run(run_id, runs=runs, cache=cache, report=heard.append)
+    finished = execute.run(run_id, runs=runs, cache=cache, report=heard.append)
     # Arms from a checkpoint report once, with their last epoch; the others after every epoch.
     assert [(p.arm, p.epoch) for p in heard] == [
         ("first-task", 2), ("replay-0.05", 2), ("replay-0.25", 2), ("no-replay", 1), ("no-replay", 2),
@@ -450,7 +460,7 @@ def test_golden_numbers(watched, tiny, request):
 
     Records are keyed by `PROTOCOL_VERSION`, not by the sources, so that a refactoring does not force hours of
     training; this test is what makes that safe. Who changes the numbers on purpose raises `PROTOCOL_VERSION` in
-    config.py and then regenerates the file:
+    py and then regenerates the file:
 
         python -m pytest tests/test_protocol.py -k golden --update-golden
     """
@@ -501,7 +511,7 @@ def machine(monkeypatch):
 )
 def test_device_and_precision(machine, asked, machine_has, device, precision):
     machine(**machine_has)
-    found = compute.resolve(asked)
+    found = resolve(asked)
     assert (found.device.type, found.precision) == (device, precision)
     if device == "cuda":
         assert torch.backends.cudnn.deterministic
@@ -509,7 +519,7 @@ def test_device_and_precision(machine, asked, machine_has, device, precision):
 
 
 def test_threads_are_set_and_recorded():
-    assert compute.resolve("fp64", threads=1).describe()["threads"] == 1 == torch.get_num_threads()
+    assert resolve("fp64", threads=1).describe()["threads"] == 1 == torch.get_num_threads()
 
 
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16"])
@@ -538,13 +548,12 @@ def test_the_version_of_pytorch_names_its_build_where_the_package_does_not(monke
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 def test_a_checkout_without_git_is_not_taken_for_the_repository_around_it(tmp_path, monkeypatch):
-    source = tmp_path / "unpacked" / "src" / "lr_core" / "provenance.py"
-    source.parent.mkdir(parents=True)
-    source.touch()
+    source = tmp_path / "unpacked" / "src" / "lr_core"
+    source.mkdir(parents=True)
     for arguments in (["init"], ["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--allow-empty", "-m", "a"]):
         environment = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True, env=environment)
-    monkeypatch.setattr(provenance, "__file__", str(source))
+    monkeypatch.setattr(provenance, "LIBRARY", source)
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
     found = provenance._sources.__wrapped__()
     assert (found["commit"], found["uncommitted_changes"]) == (None, None)

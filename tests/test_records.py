@@ -14,10 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lr_core import config, datasets, files, records
-from lr_core.config import PROFILES, Settings
 from lr_core.errors import LatentReplayError, UsageError
-from lr_core.records import RunId
+from lr_core.settings import PROTOCOL_VERSION, Settings
+from lr_lab import files
+from lr_lab.data import catalogue
+from lr_lab.runs import records
+from lr_lab.runs.profiles import PROFILES
+from lr_lab.runs.records import RunId
 
 
 def renamed(record, run):
@@ -122,9 +125,9 @@ def test_the_name_of_the_profile_is_not_in_the_key():
 def test_protocol_version_and_data_are_in_the_key(monkeypatch):
     run = RunId("paper", "mnist", 1, 0)
     keys = [records.key(run, Settings())]
-    monkeypatch.setattr(records, "PROTOCOL_VERSION", config.PROTOCOL_VERSION + 1)
+    monkeypatch.setattr(records, "PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
     keys.append(records.key(run, Settings()))
-    monkeypatch.setattr(datasets, "checksums", lambda name: {"train-images-idx3-ubyte": "0" * 64})
+    monkeypatch.setattr(catalogue, "checksums", lambda name: {"train-images-idx3-ubyte": "0" * 64})
     keys.append(records.key(run, Settings()))
     assert len(set(keys)) == 3
     assert all(len(key) == 64 for key in keys)
@@ -321,7 +324,7 @@ def test_a_folder_that_is_removed_in_the_middle_is_made_again(tmp_path, monkeypa
 
 KILLED = """
 import os, pathlib, sys, time
-from lr_core import files
+from lr_lab import files
 def hang(*arguments):
     print("writing", flush=True)
     time.sleep(600)

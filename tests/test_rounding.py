@@ -10,9 +10,10 @@ import torch
 from matplotlib.figure import Figure
 from test_figures import DIFFERENCES
 
-from lr_core import figures, protocol
-from lr_core.live import Look, TaskSequence
+from lr_core.experiment import Look, TaskSequence
 from lr_core.rounding import rounded
+from lr_lab import plots
+from lr_lab.runs import protocol
 
 HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 GENERATOR = np.random.default_rng(0)
@@ -46,20 +47,20 @@ def other_processor(value):
 
 
 DRAWINGS = {
-    "pca_images": lambda record, digits: (figures.pca_images, *figures.pca_points(digits)),
-    "forgetting_curves": lambda record, digits: (figures.forgetting_curves, record),
-    "forgetting_grid": lambda record, digits: (figures.forgetting_grid, [record, record]),
-    "latents": lambda record, digits: (figures.latents, record, digits.class_names),
-    "latents_grid": lambda record, digits: (figures.latents_grid, [record, record], digits.class_names),
-    "budget": lambda record, digits: (figures.budget, [record], ("running", "mixed"), {(1, 0.05): 0.9}),
-    "agreement": lambda record, digits: (figures.agreement, DIFFERENCES),
-    "pictures": lambda record, digits: (figures.pictures, [("", [(LATENTS[0, 0].numpy(), "0")])]),
-    "rates": lambda record, digits: (figures.rates, RATES, ["first"]),
-    "task_curves": lambda record, digits: (figures.task_curves, {"replay": LOOKS}),
-    "accuracy_matrix": lambda record, digits: (figures.accuracy_matrix, MATRIX),
-    "image_latents": lambda record, digits: (figures.image_latents, digits, torch.arange(5), LATENTS),
+    "pca_images": lambda record, digits: (plots.pca_images, *plots.pca_points(digits)),
+    "forgetting_curves": lambda record, digits: (plots.forgetting_curves, record),
+    "forgetting_grid": lambda record, digits: (plots.forgetting_grid, [record, record]),
+    "latents": lambda record, digits: (plots.latents, record, digits.class_names),
+    "latents_grid": lambda record, digits: (plots.latents_grid, [record, record], digits.class_names),
+    "budget": lambda record, digits: (plots.budget, [record], ("running", "mixed"), {(1, 0.05): 0.9}),
+    "agreement": lambda record, digits: (plots.agreement, DIFFERENCES),
+    "pictures": lambda record, digits: (plots.pictures, [("", [(LATENTS[0, 0].numpy(), "0")])]),
+    "rates": lambda record, digits: (plots.rates, RATES, ["first"]),
+    "task_curves": lambda record, digits: (plots.task_curves, {"replay": LOOKS}),
+    "accuracy_matrix": lambda record, digits: (plots.accuracy_matrix, MATRIX),
+    "image_latents": lambda record, digits: (plots.image_latents, digits, torch.arange(5), LATENTS),
     "latent_planes": lambda record, digits: (
-        figures.latent_planes, [(POINTS, np.arange(40) % 5)] * 2, (0.5, 0.25), digits.class_names,
+        plots.latent_planes, [(POINTS, np.arange(40) % 5)] * 2, (0.5, 0.25), digits.class_names,
     ),
 }  # fmt: skip
 WITHOUT_REALS = {"samples", "glyph_rows", "confusion_matrix", "forgotten"}  # bytes and counts: the same anyway
@@ -68,13 +69,13 @@ WITHOUT_REALS = {"samples", "glyph_rows", "confusion_matrix", "forgotten"}  # by
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_last_bits_leave_no_trace_in_a_figure(name, record, digits):
     draw, *data = DRAWINGS[name](record, digits)
-    assert figures.svg(draw(*data)) == figures.svg(draw(*other_processor(copy.deepcopy(data))))
+    assert plots.svg(draw(*data)) == plots.svg(draw(*other_processor(copy.deepcopy(data))))
 
 
 def test_every_figure_is_looked_at():
     public = {
         name
-        for name, function in vars(figures).items()
+        for name, function in vars(plots).items()
         if getattr(function, "__annotations__", {}).get("return") == "Figure" and not name.startswith("_")
     }
     assert public == set(DRAWINGS) | WITHOUT_REALS
@@ -135,11 +136,11 @@ def test_rounded(value, expected):
     ],
 )  # fmt: skip
 def test_coordinates_are_rounded_and_words_are_not(before, after):
-    assert figures._compact(before) == after
+    assert plots._compact(before) == after
 
 
 def test_ids_are_numbered_and_two_drawings_share_none(record):
-    first, second = (figures.svg(figures.forgetting_curves(record, mode)) for mode in ("mixed", "running"))
+    first, second = (plots.svg(plots.forgetting_curves(record, mode)) for mode in ("mixed", "running"))
     defined = re.findall(r'id="(d[^"]*)"', first)
     assert {name.split("-")[1] for name in defined} == {str(n) for n in range(1, len(defined) + 1)}
     assert set(re.findall(r"#(d\w*-\d+)", first)) <= set(defined)
@@ -152,5 +153,5 @@ def test_ids_do_not_follow_from_unrounded_numbers():
     for right in (1, 1 + 1e-9):
         figure = Figure(figsize=(2, 2))
         figure.add_axes((0, 0, right, 1)).plot([0, 1], [0, 1], "o")
-        drawings.append(figures.svg(figure))
+        drawings.append(plots.svg(figure))
     assert drawings[0] == drawings[1]

@@ -24,7 +24,9 @@ from conftest import CANARY
 from IPython.core.inputtransformer2 import TransformerManager
 from sets import BUILT_IN, TRAIN_IMAGES, tiny_description, tiny_files
 
-from lr_core import checkpoints, datasets, fetching, notebooks
+from lr_lab.data import catalogue, fetch
+from lr_lab.grid import notebook
+from lr_lab.runs import checkpoints
 
 tiny = sets.tiny
 
@@ -38,7 +40,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_source_is_known_and_every_file_has_a_checksum(name):
-    info = datasets.describe(name)
+    info = catalogue.describe(name)
     known = r"torchvision:[A-Za-z]+|npm:[a-z-]+@\d+\.\d+\.\d+|deb:[a-z0-9-]+|scikit-learn"
     assert [source for source in info.sources if not re.fullmatch(known, source)] == []
     assert all(re.fullmatch("[0-9a-f]{64}", facts.sha256) and facts.bytes > 0 for facts in info.files.values())
@@ -71,8 +73,8 @@ def test_an_archive_neither_writes_outside_itself_nor_gives_what_is_no_file(tmp_
         archive.addfile(member)
     before = sorted(tmp_path.rglob("*"))
     try:
-        given = list(fetching._from_tar(work / "package.tgz", tiny_description().files))
-    except fetching.SourceFailed as failure:
+        given = list(fetch._from_tar(work / "package.tgz", tiny_description().files))
+    except fetch.SourceFailed as failure:
         given = str(failure)
     assert given == [] or "outside itself" in given
     assert sorted(tmp_path.rglob("*")) == before
@@ -155,7 +157,7 @@ def test_no_notebook_runs_what_data_say_or_reaches_a_network(path):
 
 def test_one_module_alone_reaches_a_network():
     assert {path.name: found for path in CODE if (found := connections(path.read_text()))} == {
-        "fetching.py": {"http.client", "urllib.request"}
+        "fetch.py": {"http.client", "urllib.request"}
     }
 
 
@@ -202,8 +204,8 @@ def test_the_notebooks_that_run_are_the_project_s_own():
                 elif name.endswith("executed"):
                     assert isinstance(node.args[0], ast.Constant), f"{path.name}, line {node.lineno}: not a fixed name"
                     named.add(node.args[0].value)
-    assert runs == {"notebooks.py"}
-    assert notebooks.NOTEBOOKS == ROOT / "notebooks"
+    assert runs == {"notebook.py"}
+    assert notebook.NOTEBOOKS == ROOT / "notebooks"
     assert named <= {path.stem for path in NOTEBOOKS}
 
 

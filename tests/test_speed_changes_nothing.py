@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from lr_core import config, memory, metrics, models, protocol, training
-from lr_core.compute import Compute
-from lr_core.config import Settings
+from lr_core import memory, metrics, models, training
+from lr_core.device import Compute
+from lr_core.experiment import encode, freeze
+from lr_core.settings import Settings, make_generator
+from lr_core.tasks import split
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import textbook  # noqa: E402  the plain loop is the rival that speed is measured against
@@ -27,7 +29,7 @@ def on_cpu(precision):
 
 
 def generator(purpose):
-    return config.generator(0, purpose)
+    return make_generator(0, purpose)
 
 
 def images_of(digits, task, part="train"):
@@ -69,26 +71,24 @@ def plain_epochs(network, prepare, labels, draws, kept=None):
 def two_tasks(digits, where, settings, seed=0):
     """The library's way: all epochs of the first task and of a second one with replay, and the networks."""
     (old, old_labels), (new, new_labels) = (
-        images_of(digits, protocol.split(digits, classes, settings, seed)) for classes in TASKS
+        images_of(digits, split(digits, classes, settings, seed)) for classes in TASKS
     )
     compressor, classifier = (where.place(network) for network in models.build(seed))
     options = {"settings": settings, "compute": where}
     network = nn.Sequential(compressor, classifier)
     epochs = list(training.Training(network, old, old_labels, generator=generator("1"), **options))
-    protocol.freeze(compressor)
-    kept = memory.choose(protocol.encode(compressor, old, where), old_labels, 0.25, generator("memory"))
-    latents = protocol.encode(compressor, new, where)
+    freeze(compressor)
+    kept = memory.choose(encode(compressor, old, where), old_labels, 0.25, generator("memory"))
+    latents = encode(compressor, new, where)
     epochs += training.Training(classifier, latents, new_labels, generator=generator("2"), memory=kept, **options)
     return epochs, network
 
 
 def test_every_epoch_equals_that_of_a_plain_single_precision_loop(digits):
-    (old, old_labels), (new, new_labels) = (
-        images_of(digits, protocol.split(digits, classes, SETTINGS, 0)) for classes in TASKS
-    )
+    (old, old_labels), (new, new_labels) = (images_of(digits, split(digits, classes, SETTINGS, 0)) for classes in TASKS)
     first, head = plain_layers()
     plain = plain_epochs(nn.Sequential(first, head), lambda b: old[b].float() / 255, old_labels, generator("1"))
-    protocol.freeze(first)
+    freeze(first)
     kept = memory.choose(first(old.float() / 255), old_labels, 0.25, generator("memory"))
     plain += plain_epochs(head, lambda b: first(new[b].float() / 255), new_labels, generator("2"), kept)
 
@@ -103,7 +103,7 @@ def final_accuracies(digits, precision, seed):
     """On the test images of both tasks after the second, by batch statistics."""
     where, settings = on_cpu(precision), replace(SETTINGS, images_per_class=20)  # bf16 is slow here
     _, network = two_tasks(digits, where, settings, seed)
-    tests = [images_of(digits, protocol.split(digits, classes, settings, seed), "test") for classes in TASKS]
+    tests = [images_of(digits, split(digits, classes, settings, seed), "test") for classes in TASKS]
     with where.autocast():
         predicted = metrics.predict(network, [images for images, _ in tests], "batch", 50, generator("mixed"))
     return [metrics.accuracy(classes, labels) for classes, (_, labels) in zip(predicted, tests, strict=True)]

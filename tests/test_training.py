@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from lr_core import memory, training
-from lr_core.compute import Compute
-from lr_core.config import Settings
+from lr_core.device import Compute
+from lr_core.settings import Settings
 
 SETTINGS = Settings(batch_size=8, learning_rate=0.1, momentum=0.9, max_epochs=3, precision="fp64")
 LABELS = torch.arange(20) % 3

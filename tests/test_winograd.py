@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lr_core import fused_classifier, models, winograd
+from lr_core import models
+from lr_core.fast import classifier, winograd
 
 
 def tensors(images: int, inputs: int, outputs: int, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -64,7 +65,7 @@ def test_bf16_takes_the_direct_convolutions(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(*_: object) -> None:
         raise AssertionError("minimal filtering loses too many digits in bf16")
 
-    monkeypatch.setattr(fused_classifier, "convolutions", refuse)
+    monkeypatch.setattr(classifier, "convolutions", refuse)
     _, network = models.build(0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert network(torch.zeros(2, 1, 6, 6)).shape == (2, 10)

@@ -15,9 +15,12 @@ from paper import MEASURES, Runs, ours, published_value
 from paper import page as notebook
 from tables import shade
 
-from lr_core import config, datasets, figures, thumbnails
-from lr_core.checkpoints import arm_name
-from lr_core.config import EVALUATIONS
+from lr_core.experiment import arm_name
+from lr_core.settings import EVALUATIONS, find_case
+from lr_lab import plots
+from lr_lab.data import catalogue
+from lr_lab.plots import thumbnails
+from lr_lab.runs.profiles import find_profile
 
 HERE = Path(__file__).parent
 SHEETS = HERE.parent / "figures" / "points"
@@ -40,28 +43,28 @@ def page(runs: Runs = ours) -> Markdown:
 def data(runs: Runs) -> dict:
     """What the script needs to know: names, colours, one entry for each run and the images of its points."""
     found = [record for name in runs.datasets for record in runs.of(name, seed=SEED)]
-    cases = sorted({*config.profile(runs.profile).cases, *(record["run"]["case"] for record in found)})
+    cases = sorted({*find_profile(runs.profile).cases, *(record["run"]["case"] for record in found)})
     sheets = {stem: SHEETS / f"{stem}.webp" for record in found for stem in _stems(record)}
     arms = [{"arm": "replay", "memory_share": share} for share in runs.settings.memory_shares]
     arms.append({"arm": "no-replay", "memory_share": None})
     return {
-        "evaluations": {mode: figures.EVALUATION_NAMES[mode] for mode in EVALUATIONS},
-        "arms": {_key(arm): figures.arm_name(arm) for arm in arms},
+        "evaluations": {mode: plots.EVALUATION_NAMES[mode] for mode in EVALUATIONS},
+        "arms": {_key(arm): plots.arm_name(arm) for arm in arms},
         "measures": list(MEASURES.values()),
         "datasets": {
             name: {"title": info.title, "classes": info.class_names}
             for name in runs.datasets
-            for info in [datasets.describe(name)]
+            for info in [catalogue.describe(name)]
         },
-        "cases": {number: [list(config.case(number).first), list(config.case(number).second)] for number in cases},
+        "cases": {number: [list(find_case(number).first), list(find_case(number).second)] for number in cases},
         "colours": {
-            "tasks": list(figures.TASK_COLOURS.values()),
-            "classes": figures.CLASS_COLOURS,
+            "tasks": list(plots.TASK_COLOURS.values()),
+            "classes": plots.CLASS_COLOURS,
             "arms": dict(
-                zip(map(_key, arms), (*figures.ARM_COLOURS[: len(arms) - 1], figures.ARM_COLOURS[-1]), strict=True)
+                zip(map(_key, arms), (*plots.ARM_COLOURS[: len(arms) - 1], plots.ARM_COLOURS[-1]), strict=True)
             ),
         },
-        "markers": figures.MARKERS,
+        "markers": plots.MARKERS,
         "columns": thumbnails.COLUMNS,
         "sheets": {
             stem: base64.b64encode(path.read_bytes()).decode() for stem, path in sheets.items() if path.exists()

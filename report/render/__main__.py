@@ -21,7 +21,7 @@ import typst
 from source import Cell, Problem, Source, load_yaml, split
 
 from lr_core.errors import LatentReplayError
-from lr_core.files import absolute
+from lr_lab.files import absolute
 
 HERE = Path(__file__).parent
 ORDINARY = {"project", "format", "execute", "jupyter", "engine", "filters", "fig-format"}  # no metadata of the paper

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from source import Cell, Problem, Prose, Source, resolve
 
-from lr_core.jupyter import ThisInterpreter, environment
+from lr_lab.jupyter import ThisInterpreter, environment
 
 # Figures as SVG whose ids do not change from run to run; and a helper that evaluates a paragraph's expressions at once.
 # A string is text, whatever it holds; only an object that has a Markdown form is read as Markdown. So does Quarto.

@@ -42,6 +42,12 @@ class LatentMemory:
         return self.latents[chosen], self.labels[chosen].long()
 
 
+def check_share(share: float) -> None:
+    """Raise UsageError unless `share` of the images is more than nothing and at most all."""
+    if not 0 < share <= 1:
+        raise UsageError(f"a memory of {100 * share:g} % cannot be: choose more than 0 and at most 100 %")
+
+
 def choose(latents: Tensor, labels: Tensor, share: float, generator: torch.Generator) -> LatentMemory:
     """Keep a random `share` of (n, 1, 6, 6) latents, at least two (BatchNorm needs two images in a batch).
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lr_core import winograd
-from lr_core.config import CLASSES
+from lr_core.fast import winograd
+from lr_core.settings import CLASSES
 
 LATENT_SHAPE = (1, 6, 6)
 LATENT_VALUES = 36
@@ -45,9 +45,9 @@ class Compressor(nn.Sequential):
         if images.dtype == torch.uint8:
             images = images.to(next(self.parameters()).dtype) / 255
         if _in_full_precision_on_cpu(images) and images.dtype == torch.float32 and not images.requires_grad:
-            from lr_core import fused_compressor  # here, because numba takes half a second to import
+            from lr_core.fast.compressor import compress  # here, because numba takes half a second to import
 
-            return fused_compressor.compress(images, list(self))
+            return compress(images, list(self))
         return super().forward(images)
 
 
@@ -83,9 +83,9 @@ class Classifier(nn.Sequential):
         layers = list(self)
         end = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
         if latents.dtype == torch.float32:
-            from lr_core import fused_classifier  # here, because numba takes half a second to import
+            from lr_core.fast.classifier import convolutions  # here, because numba takes half a second to import
 
-            values = fused_classifier.convolutions(latents, layers[:end])
+            values = convolutions(latents, layers[:end])
         else:
             # (36, channels, 1, n). Not a view where ELU writes: that would cost autograd copies.
             values = latents.permute(2, 3, 1, 0).flatten(0, 1).unsqueeze(2)

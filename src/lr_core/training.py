@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lr_core.compute import Compute
-from lr_core.config import Settings
+from lr_core.device import Compute
 from lr_core.memory import LatentMemory
+from lr_core.settings import Settings
 
 
 @dataclass(frozen=True)

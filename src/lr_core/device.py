@@ -1,0 +1,113 @@
+"""Where and how precisely a run computes: device, precision, memory format, threads."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from reprlib import repr as shown
+
+import torch
+from torch import nn
+
+from lr_core.errors import UsageError
+from lr_core.settings import is_whole
+
+AUTO = {"cpu": "fp32", "cuda": "bf16", "mps": "fp32"}
+"""What "auto" is on each type of device. It never follows from a measurement, so a key means one precision on all CPUs.
+
+On CPUs with native bfloat16 the trainer is faster in single precision all the same (benchmarks/README.md).
+"""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a run computes on; `resolve` finds it for the machine at hand."""
+
+    device: torch.device
+    precision: str  # "bf16" (autocast over fp32 weights), "fp32" or "fp64"
+    threads: int  # that share the blocks of the compiled steps (`fused`); results do not depend on it
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """The same network on the device, in the precision of its weights, channels last."""
+        dtype = torch.float64 if self.precision == "fp64" else torch.float32
+        return network.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Inside, compiled steps share their blocks among `threads`, and PyTorch itself computes on one.
+
+        Sums that PyTorch splits among threads depend on their number in the last bits. And its threads spin when they
+        have nothing to do, which takes a core from a process beside this one.
+        """
+        before = torch.get_num_threads()
+        token = _threads.set(self.threads)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+            _threads.reset(token)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bf16 for the layers that bear it; nothing in the other precisions."""
+        if self.precision != "bf16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def synchronize(self) -> None:
+        """Wait until the device is done, so that a clock read next is right."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def describe(self) -> dict[str, object]:
+        """For the record: device, processor, precision and threads, by their names."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else processor()
+        return {"device": self.device.type, "processor": name, "precision": self.precision, "threads": self.threads}
+
+
+def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
+    """CUDA, else MPS, else the CPU; what "auto" is follows from that type of device (`AUTO`).
+
+    Double precision always runs on the CPU: it serves results that agree on every machine, not speed.
+    As many threads as PyTorch has where `threads` is None; else 1 to 1024, or it is a `UsageError`. Makes CUDA
+    deterministic for this process.
+    """
+    if threads is None:
+        threads = torch.get_num_threads()
+    elif not is_whole(threads, least=1) or threads > 1024:
+        raise UsageError(f"threads is {shown(threads)}; it must be a whole number from 1 to 1024")
+    device = torch.device("cpu")
+    if precision != "fp64":
+        if torch.cuda.is_available():
+            device = torch.device("cuda")
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.benchmark = False
+        elif torch.backends.mps.is_available():
+            device = torch.device("mps")
+    if precision == "auto":
+        precision = AUTO[device.type]
+    return Compute(device, precision, threads)
+
+
+_threads: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+def threads() -> int:
+    """How many threads share the blocks of a compiled step: of `Compute.sharing`, outside of it as many as PyTorch has."""
+    return _threads.get() or torch.get_num_threads()
+
+
+def processor() -> str:
+    """The processor's name as its maker gives it, or the architecture where none is to be had."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""The same networks in compiled steps, for single precision on a CPU."""

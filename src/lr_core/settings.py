@@ -1,0 +1,153 @@
+"""Everything that can be set, with the reason for its value: `Settings` and `CASES`; and the seed of each draw.
+
+"Stated" below means stated by the original paper; everything else it leaves open, and the report says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from dataclasses import dataclass
+from reprlib import repr as shown
+from typing import TYPE_CHECKING
+
+from lr_core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+PROTOCOL_VERSION = 1
+"""Raised by whoever changes, on purpose, the numbers that a run produces; every record is then due again."""
+
+CLASSES = 10
+
+EVALUATIONS = ("running", "batch", "mixed")
+"""Where BatchNorm takes its statistics from when accuracy is measured; defined in `metrics.predict`."""
+
+PRECISIONS = ("auto", "bf16", "fp32", "fp64")
+
+LIMIT = 2**31  # every whole number that can be set is below it; PyTorch bears no larger ones everywhere
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number that a float can hold; True is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_whole(value: object, least: int = -LIMIT) -> bool:
+    """Whether it is a whole number of at least `least` and below `LIMIT`; True and 1.0 are not."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < LIMIT
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of Table 3: which classes are learned first, and which second."""
+
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for name, classes in vars(self).items():
+            if not isinstance(classes, tuple) or not all(map(is_whole, classes)):
+                raise UsageError(f"case: {name} is {shown(classes)}; it must be a tuple of classes, whole numbers")
+        both = self.first + self.second
+        twice = sorted({c for c in both if both.count(c) > 1})
+        absent = sorted(set(range(CLASSES)) - set(both))
+        unknown = sorted(set(both) - set(range(CLASSES)))
+        if twice:
+            raise UsageError(f"case {self.first} -> {self.second}: class {twice} appears twice; tasks must not overlap")
+        if unknown:
+            raise UsageError(f"case {self.first} -> {self.second}: no such class {unknown}; classes are 0 to 9")
+        if absent:
+            raise UsageError(f"case {self.first} -> {self.second}: class {absent} is left out; name all ten classes")
+        if not self.first or not self.second:
+            raise UsageError(f"case {self.first} -> {self.second}: each task needs at least one class")
+
+
+CASES: dict[int, Case] = {
+    1: Case((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)),
+    2: Case((5, 6, 7, 8, 9), (0, 1, 2, 3, 4)),
+    3: Case((0, 1, 2, 5, 6), (3, 4, 7, 8, 9)),
+    4: Case((5, 6, 7, 0, 1), (8, 9, 2, 3, 4)),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All knobs of a run but its data set, case and seed. A profile is a named `Settings`."""
+
+    train_share: float = 0.9  # stated: 90 % of a task's images train, 10 % test
+    batch_size: int = 1000  # images per update; stated
+    learning_rate: float = 0.001  # of SGD; stated
+    memory_shares: tuple[float, ...] = (0.01, 0.05, 0.25)  # of the first task's training images; stated (as pixels)
+    momentum: float = 0.9  # open; with it the published accuracies are reached within the epochs that people run
+    target_train_accuracy: float = 0.99  # open; many published training accuracies sit just above 0.99
+    max_epochs: int = 150  # open; the published training accuracies below 0.99 suggest that there was a cap
+    images_per_class: int | None = None  # None is every image; a number makes a reduced run
+    precision: str = "auto"  # open; "auto" is fp32 on CPUs, and elsewhere what `compute.AUTO` says of the device
+    latent_sample: int = 600  # images of each task's test set kept in the record for the latent maps
+
+    def __post_init__(self) -> None:
+        def refuse(name: str, rule: str) -> None:
+            raise UsageError(f"settings: {name} is {shown(getattr(self, name))}; it must be {rule}")
+
+        if not isinstance(self.memory_shares, tuple):
+            refuse("memory_shares", "a tuple of shares")
+        for share in self.memory_shares:
+            if not is_number(share) or not 0 < share <= 1:
+                refuse("memory_shares", "a share of the images in (0, 1] each")
+        if len(set(self.memory_shares)) < len(self.memory_shares):
+            refuse("memory_shares", "free of repetitions")
+        for name in ("train_share", "target_train_accuracy"):
+            if not is_number(getattr(self, name)) or not 0 < getattr(self, name) < 1:
+                refuse(name, "between 0 and 1, both excluded")
+        # Of a batch of two a shuffled remainder of one could be left, of which BatchNorm has no statistics.
+        for name, least in (("batch_size", 3), ("max_epochs", 1), ("latent_sample", 1)):
+            if not is_whole(getattr(self, name), least):
+                refuse(name, f"a whole number of at least {least}, below 2**31")
+        if self.images_per_class is not None and not is_whole(self.images_per_class, least=20):
+            refuse("images_per_class", "None or a whole number of at least 20, below 2**31")
+        if not is_number(self.learning_rate) or self.learning_rate <= 0:
+            refuse("learning_rate", "a positive number")
+        if not is_number(self.momentum) or not 0 <= self.momentum < 1:
+            refuse("momentum", "in [0, 1)")
+        if self.precision not in PRECISIONS:
+            refuse("precision", f"one of {', '.join(PRECISIONS)}")
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready; tuples become lists."""
+        values = dataclasses.asdict(self)
+        return values | {"memory_shares": list(self.memory_shares)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> Settings:
+        """The inverse of `as_dict`; an unknown name is a `UsageError`."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise UsageError(f"settings: unknown name {shown(name)}; known are {', '.join(sorted(known))}")
+        shares = values.get("memory_shares")
+        if isinstance(shares, list):
+            values = values | {"memory_shares": tuple(shares)}
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def find_case(number: int) -> Case:
+    """The case of Table 3 with that number, or a `UsageError` that lists the known ones."""
+    if not is_whole(number) or number not in CASES:
+        raise UsageError(f"unknown case {shown(number)}; known are {', '.join(map(str, CASES))}")
+    return CASES[number]
+
+
+def derived_seed(seed: int, *purpose: object) -> int:
+    """An independent 63-bit seed for each purpose, so that no draw depends on how many were made before it."""
+    text = "/".join(map(str, (seed, *purpose)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def make_generator(seed: int, *purpose: object) -> torch.Generator:
+    """A CPU generator for one purpose. On the CPU even for CUDA runs: the same images are then drawn everywhere."""
+    import torch  # here: it takes seconds, and most commands need none
+
+    return torch.Generator().manual_seed(derived_seed(seed, *purpose))

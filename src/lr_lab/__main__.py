@@ -1,0 +1,5 @@
+"""`python -m lr_lab`."""
+
+from lr_lab.cli import main
+
+main()

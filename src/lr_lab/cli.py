@@ -1,0 +1,291 @@
+"""The command line: `python -m lr_lab data | grid | status | figures | results`.
+
+Exit status 0 for success, 1 for a failure, 2 for a request that was wrong.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lr_core.errors import LatentReplayError, UsageError
+from lr_lab.files import absolute
+from lr_lab.runs.profiles import PROFILES, RESULTS, find_profile
+
+if TYPE_CHECKING:
+    from lr_lab.grid.local import Executor
+
+
+class _Folder(click.Path):
+    """A folder, absolute: kernels work in another one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(absolute(value), param, ctx)
+
+
+_FOLDER = _Folder(file_okay=False, path_type=Path)
+_RUNS = click.option(
+    "--runs", type=_FOLDER, envvar="LR_RUNS", help="Folder of all runs.  [default: LR_RUNS, else report/runs]"
+)
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that choose runs, the same for `grid` and `status`."""
+    for option in (
+        click.option("--force", is_flag=True, help="Count every run as due."),
+        click.option("--cache", type=_FOLDER, help="Folder for what unfinished runs have trained."),
+        _RUNS,
+        click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated."),
+        click.option("--case", "cases", type=int, multiple=True, help="Only this case; may be repeated."),
+        click.option("--dataset", "datasets", multiple=True, help="Only this data set; may be repeated."),
+        click.option("--profile", default="paper", show_default=True, help=f"One of {', '.join(PROFILES)}."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+def cli() -> None:
+    """Re-run the paper on latent replay."""
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def data(names: tuple[str, ...]) -> None:
+    """Find, fetch and verify the data sets: all of them, or those named."""
+    from lr_lab.data import catalogue, fetch
+
+    reports = fetch.fetch_all(names or catalogue.DATASETS, say=lambda line: click.echo(line, err=True))
+    for report in reports:
+        click.echo(report.line, err=not report.ok)
+    if not all(report.ok for report in reports):
+        sys.exit(1)
+
+
+@cli.command()
+@_selection
+def status(**choice: object) -> None:
+    """Show which runs are due and why, without running any."""
+    _show_plan(_plan(**choice))  # type: ignore[arg-type]
+
+
+@cli.command(name="grid")
+@_selection
+@click.option("--workers", type=click.IntRange(1), help="Runs at a time.  [default: the number of cores]")
+@click.option(
+    "--executor",
+    type=click.Choice(["pool", "dask"]),
+    default="pool",
+    show_default=True,
+    help="This machine, or a dask cluster (DASK_SCHEDULER_ADDRESS, else one of this machine's processes).",
+)
+@click.option("--skip-missing", is_flag=True, help="Succeed also where a data set cannot be had.")
+def grid_command(
+    runs: Path | None,
+    cache: Path | None,
+    force: bool,
+    workers: int | None,
+    executor: str,
+    skip_missing: bool,
+    **choice: object,
+) -> None:
+    """Run what is due, through papermill, one process a run. Stop it at any time: the same command goes on."""
+    from lr_lab.grid import schedule
+
+    planned = _plan(runs=runs, cache=cache, force=force, **choice)  # type: ignore[arg-type]
+    _show_plan(planned)
+    due = [p.run for p in planned if p.due]
+    can = _with_data(due) if executor == "pool" else due  # the workers of a cluster have data of their own
+    failures = _run(can, runs or schedule.RUNS, cache or schedule.CACHE, workers, executor, force) if can else []
+    for outcome in failures:
+        click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
+    if failures or (len(can) < len(due) and not skip_missing):
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--folder", type=_FOLDER, help="Where to.  [default: report/figures]")
+def figures(names: tuple[str, ...], folder: Path | None) -> None:
+    """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named.
+
+    Sheets of the images behind the latent maps go to the folder `points` in theirs, and how long a set took to seconds.csv.
+    """
+    import pandas as pd
+
+    from lr_lab import files
+    from lr_lab.data import catalogue, fetch
+    from lr_lab.files import project_root
+    from lr_lab.grid.notebook import executed
+    from lr_lab.plots import thumbnails
+
+    folder = folder or project_root() / "report" / "figures"
+    names = names or catalogue.PAPER_DATASETS
+    table = folder / "seconds.csv"
+    try:
+        took = pd.read_csv(table, index_col="dataset")["seconds"].to_dict() if table.exists() else {}
+    except (ValueError, KeyError) as error:
+        raise LatentReplayError(f"{table}: is no table of seconds ({error}); move it away") from error
+    for name in names:
+        fetch.fetch(name)
+    for name in names:
+        began = time.perf_counter()
+        with executed("datasets", {"names": [name], "folder": str(folder)}):
+            thumbnails.draw(catalogue.load(name), folder / "points", find_profile("paper").settings)
+        took[name] = round(time.perf_counter() - began)
+        files.write_atomically(
+            table, pd.Series(took, name="seconds").sort_index().to_csv(index_label="dataset").encode()
+        )
+        click.echo(f"figures of {name}: {folder} ({took[name]} s)")
+
+
+@cli.command()
+@_RUNS
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
+def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
+    """Write all results as one tidy CSV file: of all profiles but preliminary ones, or of those named."""
+    from lr_lab import files
+    from lr_lab.grid import schedule
+    from lr_lab.runs import records
+
+    for name in profiles:
+        find_profile(name)
+    found = [r for name in profiles or RESULTS for r in records.read_all(runs or schedule.RUNS, name)]
+    files.write_atomically(absolute(target), records.results(found).to_csv(index=False).encode())
+    click.echo(f"{target}: {len(found)} runs")
+
+
+def _plan(
+    profile: str, datasets: tuple, cases: tuple, seeds: tuple, runs: Path | None, cache: Path | None, force: bool
+) -> list:
+    from lr_lab.grid import schedule
+
+    selected = schedule.select(profile, datasets, cases, seeds)
+    return schedule.plan(selected, runs or schedule.RUNS, cache or schedule.CACHE, force=force)
+
+
+def _with_data(due: list) -> list:
+    """The runs whose data can be had; each missing set is fetched once, or named once."""
+    from lr_lab.data import catalogue, fetch
+
+    had: dict[str, bool] = {}
+    for name in dict.fromkeys(run.dataset for run in due):
+        try:
+            if name not in catalogue.available():
+                fetch.fetch(name)
+            had[name] = True
+        except LatentReplayError as error:
+            had[name] = False
+            click.echo(f"left out: {name}: {error}", err=True)
+    return [run for run in due if had[run.dataset]]
+
+
+def _executor(name: str, workers: int | None, due: int) -> tuple[Executor, int, str]:
+    """The executor, how many runs it is given at a time, and where they are made, in words."""
+    if name == "pool":
+        from lr_lab.grid.local import LocalExecutor
+
+        workers = min(due, workers or _cores())
+        return LocalExecutor(workers), workers, f"{workers} at a time"
+    try:
+        from lr_lab.grid.dask import DaskExecutor
+
+        cluster = DaskExecutor(workers)
+    except ImportError as error:
+        raise UsageError(f"--executor dask needs the extra cluster: pip install '.[cluster]' ({error})") from error
+    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:  # when imported, or when started
+        word = str(error)[:300]
+        raise UsageError(f"--executor dask: the configuration of dask cannot be read; put it right: {word}") from error
+    return cluster, due, f"on {cluster.describe()}"  # the scheduler has the queue
+
+
+def _run(due: list, runs: Path, cache: Path, workers: int | None, executor_name: str, force: bool) -> list:
+    from tqdm import tqdm
+
+    from lr_lab.grid import schedule
+
+    executor, workers, place = _executor(executor_name, workers, len(due))
+    click.echo(f"{len(due)} runs, {place}")
+    layout = "{percentage:3.0f}% |{bar:30}| elapsed {elapsed}, about {remaining} left{postfix}"
+    terminal = sys.stderr.isatty()
+    started = told = time.monotonic()
+    with executor, tqdm(total=1.0, bar_format=layout, disable=not terminal) as bar:
+
+        def watch(done: float, underway: dict) -> None:
+            nonlocal told
+            words = "; ".join(f"{run.stem}: {word}" for run, word in underway.items())
+            if terminal:
+                bar.n = done
+                bar.set_postfix_str(words)
+            elif time.monotonic() - told > 60:  # a log file gets a line a minute
+                told = time.monotonic()
+                elapsed = told - started
+                left = f", about {_duration(elapsed * (1 - done) / done)} left" if done else ""
+                click.echo(f"{done:4.0%}, elapsed {_duration(elapsed)}{left}; {words}")
+
+        def finished(outcome: schedule.Outcome) -> None:
+            word = f"failed: {outcome.error}" if outcome.error else "done"
+            word = "in progress elsewhere" if outcome.elsewhere else f"{word} ({_duration(outcome.seconds)})"
+            with bar.external_write_mode(file=sys.stdout):
+                click.echo(f"{outcome.run}: {word}")
+
+        outcomes = schedule.run_grid(
+            due, executor, runs=runs, cache=cache, workers=workers, force=force, watch=watch, finished=finished
+        )
+    return [outcome for outcome in outcomes if outcome.error]
+
+
+def _show_plan(planned: list) -> None:
+    for p in planned:
+        took = "" if p.seconds is None else f" ({'about ' if p.due else 'took '}{_duration(p.seconds)})"
+        click.echo(f"{'run ' if p.due else 'skip'}  {p.run}: {p.reason}{took}")
+    due = [p for p in planned if p.due]
+    known = [p.seconds for p in due if p.seconds is not None]
+    unknown = f"; {len(due) - len(known)} of unknown length" if len(known) < len(due) else ""
+    took = f", about {_duration(sum(known))} of one core{unknown}" if known else ""
+    click.echo(f"{len(due)} of {len(planned)} runs are due{took}")
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what a user can cause is one line on stderr, never a traceback."""
+    warnings.showwarning = lambda message, *rest: click.echo(f"warning: {LatentReplayError(str(message))}", err=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
+    try:
+        cli(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped; all finished epochs are kept, the same command goes on", err=True)
+        sys.exit(130)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "python -m lr_lab"
+        _fail(UsageError(f"{error.format_message()} ({command} --help says more)"))
+    except LatentReplayError as error:
+        _fail(error)
+    except OSError as error:  # a path that the system does not take, a disk that fails
+        _fail(LatentReplayError(str(error)))
+
+
+def _fail(error: LatentReplayError) -> None:
+    click.echo(f"error: {error}", err=True)
+    sys.exit(2 if isinstance(error, UsageError) else 1)

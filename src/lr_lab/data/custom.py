@@ -1,0 +1,436 @@
+"""A data set of one's own: from arrays or from a folder of images, and into a data root, where grid and report find it.
+
+What is given is taken as it is or refused in one line; what is left out is named in a warning.
+
+Public, in reading order: `from_arrays`, `from_folder`, `add`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Mapping, Sequence, Set
+from pathlib import Path
+from reprlib import repr as shown
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import ExifTags, Image, ImageOps
+
+from lr_core.errors import LatentReplayError, UsageError
+from lr_core.settings import CLASSES
+from lr_core.tasks import Dataset
+from lr_lab.data import catalogue
+from lr_lab.data.catalogue import IDX_PARTS, SIDE, Bytes
+from lr_lab.files import absolute, write_atomically
+
+# Pillow knows more, some of which start other programs, and some of which are no pictures.
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")  # folders above those of the classes
+LEAST_RANGE = 32  # of 255: what lies closer together was meant to be scaled
+LONGEST = 60  # characters of a class name or title: longer ones leave no room for the figure
+# Of operating systems, archives and disk stations, as is all that begins with a dot; nobody means them.
+_FOREIGN = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
+            "__pycache__", "thumbs.db", "desktop.ini"}  # fmt: skip
+_WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # Pillow's modes of more than eight bits
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value that cameras and scanners give
+
+
+def from_arrays(
+    name: str,
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    class_names: Sequence[str] = (),
+    title: str = "",
+) -> Dataset:
+    """A data set from arrays, which are copied.
+
+    Parameters
+    ----------
+    name : lower-case letters, digits and hyphens; not that of a built-in set
+    images : (n, height, width) grey values, uint8 from 0 to 255 or floats from 0 to 1, 0 being background; other sizes
+        than 28 x 28 are padded to a square and resized
+    labels : (n,) whole numbers from 0; at most ten classes, each with images
+    class_names : by label; the numbers themselves where not given
+    title : in figures and tables; the name where not given
+
+    Raises
+    ------
+    UsageError
+        Something does not fit; the message says what would.
+    """
+    values, numbers = _array(name, "images", images), _array(name, "labels", labels)
+    if values.ndim != 3 or values.size == 0 or numbers.shape != values.shape[:1]:
+        raise UsageError(
+            f"{name}: images of shape {values.shape} with labels of shape {numbers.shape}; "
+            "they must be (n, height, width) and (n,)"
+        )
+    grey = _grey_values(name, values)
+    if np.issubdtype(numbers.dtype, np.floating) and np.isnan(numbers).any():
+        raise UsageError(f"{name}: label {int(np.isnan(numbers).argmax())} is NaN; labels must be whole numbers from 0")
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise UsageError(
+            f"{name}: labels of {numbers.dtype}; they must be whole numbers from 0 (names go to `class_names`)"
+        )
+    flat = grey.min(axis=(1, 2)) == grey.max(axis=(1, 2))
+    if grey.shape[1:] != (SIDE, SIDE):
+        grey = np.stack([_square(Image.fromarray(image), name) for image in grey])
+    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # no order, or two sides
+        raise UsageError(f"{name}: class_names is {shown(class_names)}; it must list a name for each class, in order")
+    return _dataset(name, grey, numbers, tuple(class_names), title, flat, lambda place: f"image {place}")
+
+
+def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool = False) -> Dataset:
+    """A data set from a folder that holds a folder of image files for each class, named as the class is.
+
+    Classes are numbered in natural order (2 before 10); printing the set shows it. Folders train and test above those
+    of the classes are taken together. Images are turned upright as their EXIF data say, made grey, laid on the
+    background where they are transparent, padded with background to a square and resized to 28 x 28. Grey values of
+    more than eight bits are scaled by the range of as many bits (8, 10, 12, 14 or 16) as the largest of them all
+    needs. With `invert` dark becomes bright: background should be dark, as in the built-in sets.
+
+    Hidden files and those of operating systems are passed over; a warning names all else that is left out.
+    Raises UsageError where the folder is laid out differently, and LatentReplayError that names a file which cannot be
+    read.
+    """
+    root = absolute(folder)
+    by_class = _by_class(root)
+    names = sorted(by_class, key=_natural)
+    files = [file for each in names for file in by_class[each]]
+    labels = np.repeat(np.arange(len(names)), [len(by_class[each]) for each in names])
+    if not files:
+        raise UsageError(f"{root}: its folders hold no images")
+    images, flat = np.zeros((len(files), SIDE, SIDE), np.uint8), np.zeros(len(files), bool)
+
+    def take(place: int, picture: Image.Image) -> None:
+        lowest, highest = picture.getextrema()
+        flat[place] = lowest == highest
+        # Padded with what is background in this picture, so that it is dark in the end.
+        images[place] = _square(picture, files[place], ground=255 if invert else 0)
+
+    wide: dict[int, float] = {}  # place -> largest value: they are scaled alike, so all have to be looked at first
+    for place, file in enumerate(files):
+        picture = _opened(file)
+        if picture.mode in _WIDE:
+            wide[place] = _largest(picture, file)
+        else:
+            take(place, _grey(picture, white=invert))
+    for place in wide:
+        take(place, _scaled(_opened(files[place]), max(wide.values())))
+    taken = 255 - images if invert else images
+    return _dataset(name, taken, labels, tuple(names), title, flat, lambda place: str(files[place]))
+
+
+def add(dataset: Dataset, *, origin: str, licence: str, root: Path | str | None = None) -> Path:
+    """Put a data set into a data root, by default `data/raw`: `load`, the grid and the report then know it by its name.
+
+    Written are `<name>/raw` with four IDX files, as those of MNIST, and `<name>/dataset.toml` with what
+    `data/datasets.toml` says of a built-in set. To be rid of it again, remove the folder `<name>`. A root of one's own
+    has to be on LR_DATA_PATH. Raises UsageError unless there are ten classes, which the cases of the grid ask for, and
+    LatentReplayError if the root cannot be written to. Returns the folder `<name>`.
+    """
+    if len(dataset.class_names) != CLASSES:
+        raise UsageError(
+            f"{dataset.name}: {len(dataset.class_names)} classes; the grid's cases need {CLASSES}. "
+            "`live.TaskSequence` learns it as it is"
+        )
+    folder = (catalogue.raw_folder() if root is None else absolute(root)) / dataset.name
+    images, labels = dataset.images.numpy(), dataset.labels.numpy().astype(np.uint8)
+    cut = max(1, len(images) * 6 // 7)  # merged again when loaded, so that the order stays as it is
+    contents = {
+        file: _idx(values)
+        for (image_file, label_file), part in zip(IDX_PARTS, (slice(cut), slice(cut, None)), strict=True)
+        for file, values in ((image_file, images[part]), (label_file, labels[part]))
+    }
+    facts = {
+        "title": dataset.title,
+        "folder": f"{dataset.name}/raw",
+        "images": len(images),
+        "class_names": list(dataset.class_names),
+        "origin": _text(dataset.name, "origin", origin, longest=1000),
+        "licence": _text(dataset.name, "licence", licence, longest=1000),
+        "paper": False,
+        "sources": [f"own:{dataset.name}"],
+    }
+    # JSON's strings, numbers, lists and truth values are TOML's too.
+    table = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in facts.items()]
+    lines = [
+        f'{file} = {{ bytes = {len(content)}, sha256 = "{hashlib.sha256(content).hexdigest()}" }}'
+        for file, content in contents.items()
+    ]
+    for file, content in contents.items():
+        write_atomically(folder / "raw" / file, content)
+    text = "\n".join([f"[{dataset.name}]", *table, "", f"[{dataset.name}.files]", *lines, ""])
+    write_atomically(folder / "dataset.toml", text.encode())
+    catalogue.reread()
+    return folder
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def _dataset(
+    name: str,
+    images: Bytes,
+    labels: npt.NDArray[np.integer],
+    names: tuple[object, ...],
+    title: str,
+    flat: npt.NDArray[np.bool_],
+    called: Callable[[int], str],
+) -> Dataset:
+    """The data set, if all fits: (n, 28, 28) images, which of them are `flat`, and what an image is `called`."""
+    built_in = catalogue.PAPER_DATASETS + ("digits",)
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in built_in:
+        raise UsageError(
+            f"{name!r} cannot be the name of a data set: use lower-case letters, digits and hyphens, "
+            f"and none of {', '.join(built_in)}"
+        )
+    lowest, highest = int(labels.min()), int(labels.max())
+    classes = len(names) or highest + 1
+    if not 2 <= len(names or (0, 0)) <= CLASSES or highest == 0 and not names:
+        raise UsageError(f"{name}: {classes} classes; the classifier has room for {CLASSES}, and two tasks need two")
+    if lowest < 0 or highest >= min(classes, CLASSES):
+        raise UsageError(
+            f"{name}: labels from {lowest} to {highest}; they must number the classes from 0 to "
+            f"{(len(names) or CLASSES) - 1}{'' if names else ' at most'}"
+        )
+    said = _class_names(name, names or tuple(map(str, range(classes))))
+    counts = np.bincount(labels.astype(np.int64), minlength=classes)
+    if not counts.all():
+        raise UsageError(f"{name}: class {said[counts.argmin()]} has no images; labels count from 0 without gaps")
+    _check_contrast(name, images, labels, said, flat, called)
+    return Dataset(
+        name,
+        _text(name, "title", title) if title else name,
+        torch.from_numpy(np.array(images)),  # a copy: what becomes of the caller's array is no matter
+        torch.from_numpy(labels.astype(np.int64)),
+        said,
+        {},
+    )
+
+
+def _check_contrast(
+    name: str,
+    images: Bytes,
+    labels: npt.NDArray[np.integer],
+    names: Sequence[str],
+    flat: npt.NDArray[np.bool_],
+    called: Callable[[int], str],
+) -> None:
+    for number, each in enumerate(names):
+        if flat[labels == number].all():
+            first = int((labels == number).argmax())
+            raise UsageError(
+                f"{name}: each image of class {each} is of one grey value ({called(first)} is the first); "
+                "what was drawn is lost, as dark ink on a transparent ground is without `invert`"
+            )
+    lowest, highest = int(images.min()), int(images.max())
+    if highest - lowest < LEAST_RANGE:
+        raise UsageError(
+            f"{name}: grey values from {lowest} to {highest}, where black is 0 and white is 255 (of floats 0 and 1); "
+            "scale them, as in (images - images.min()) / (images.max() - images.min())"
+        )
+    if flat.any():
+        warnings.warn(
+            f"{name}: {flat.sum()} of {len(flat)} images are of one grey value, {called(int(flat.argmax()))} is the first",
+            stacklevel=4,
+        )
+
+
+def _class_names(name: str, names: tuple[object, ...]) -> tuple[str, ...]:
+    said = []
+    for each in names:
+        whole = isinstance(each, (int, np.integer)) and not isinstance(each, bool)
+        said.append(_text(name, "a class name", str(each) if whole else each))
+        if said[-1] in said[:-1]:
+            raise UsageError(f"{name}: two classes are called {said[-1]}; each needs a name of its own")
+    return tuple(said)
+
+
+def _text(name: str, what: str, text: object, longest: int = LONGEST) -> str:
+    """A text that can be drawn, written to a file and printed on one line; letters and their accents in one sign each."""
+    if not isinstance(text, str):
+        raise UsageError(f"{name}: {what} is {shown(text)}; it must be a text")
+    said = unicodedata.normalize("NFC", str(text)).strip()
+    # Control characters and halves of characters; what ends a line, and what turns the direction of all that follows.
+    bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u202a\u202b\u202d\u202e"]
+    empty = all(unicodedata.category(c) in ("Cf", "Zs") for c in said)  # nothing that can be seen
+    if bad or empty or len(said) > longest:
+        fault = f"holds the character {bad[0]!a}" if bad else "is empty" if empty else f"has {len(said)} characters"
+        raise UsageError(
+            f"{name}: {what} {fault} ({shown(text)!s:.80}); it must be one line of 1 to {longest} characters"
+        )
+    return said
+
+
+def _array(name: str, what: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        if isinstance(given, np.ma.MaskedArray):
+            raise TypeError("it has a mask, which would be lost")
+        return np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors that need gradients or lie on a GPU
+        reason = (str(error).splitlines() or [""])[0]
+        raise UsageError(f"{name}: {what} are no array of one shape ({reason})") from error
+
+
+def _grey_values(name: str, values: npt.NDArray[Any]) -> Bytes:
+    """uint8 of an array that holds grey values, in bytes or in floats."""
+    if values.dtype == np.uint8:
+        return values
+    if not np.issubdtype(values.dtype, np.floating):
+        raise UsageError(f"{name}: images of {values.dtype}; they must be uint8, or floats from 0 to 1")
+    broken = np.isnan(values).any(axis=(1, 2))
+    if broken.any():
+        raise UsageError(f"{name}: image {int(broken.argmax())} holds NaN; images must be uint8, or floats from 0 to 1")
+    lowest, highest = values.min(), values.max()
+    if lowest < 0 or highest > 1:
+        raise UsageError(
+            f"{name}: images of {values.dtype} from {lowest!s} to {highest!s}; they must be uint8, or floats from 0 to 1: "
+            "divide by the largest possible value, or use numpy.clip(images, 0, 1)"
+        )
+    return np.round(255 * values).astype(np.uint8)
+
+
+# -- folders ----------------------------------------------------------------------------------------------------------
+
+
+def _by_class(root: Path) -> dict[str, list[Path]]:
+    """Class -> its image files in natural order; training files first, where they are apart from test files."""
+    folders = [path for path in _inside(root) if path.is_dir()] if root.is_dir() else []
+    if not folders:
+        fault = "holds no folders" if root.is_dir() else "is no folder"
+        raise UsageError(f"{root}: {fault}; put the images of each class into a folder named as the class is")
+    loose = [path for path in _inside(root) if _is_image(path)]
+    if all(path.name.lower() in PARTS for path in folders) and not any(map(_images, folders)):
+        folders.sort(key=lambda path: PARTS.index(path.name.lower()))
+        loose += [path for part in folders for path in _inside(part) if not path.is_dir()]
+        folders = [path for part in folders for path in _inside(part) if path.is_dir()]
+    by_class: dict[str, list[Path]] = {}
+    for folder in folders:
+        by_class.setdefault(folder.name, []).extend(_images(folder))
+        loose += [path for path in _inside(folder) if not _is_image(path)]
+    for name, files in by_class.items():
+        if not files:
+            raise UsageError(_without_images(root, [path for path in folders if path.name == name]))
+    if loose:
+        some = ", ".join(str(path.relative_to(root)) for path in loose[:3])
+        more = f" and {len(loose) - 3} more" if len(loose) > 3 else ""
+        warnings.warn(f"{root}: left out, as no image files of a class: {some}{more}", stacklevel=3)
+    return by_class
+
+
+def _without_images(root: Path, folders: list[Path]) -> str:
+    """Why a class has no images, and where there are some."""
+    inside = [path for folder in folders for path in _inside(folder)]
+    below = [path for path in inside if path.is_dir() and _images(path)]
+    name = folders[0].name
+    if below:
+        return (
+            f"{root}: class {name} has no images, its folders have ({below[0].relative_to(root)}); "
+            "name the folder that holds the folders of the classes"
+        )
+    kinds = ", ".join(sorted({path.suffix or path.name for path in inside})[:5])
+    return f"{root}: class {name} has no images{f', only {kinds}' if kinds else ''}; known are {', '.join(_suffixes())}"
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What is in a folder, in natural order, less what nobody means."""
+    try:
+        found = list(folder.iterdir())
+    except OSError as error:
+        raise LatentReplayError(f"{folder}: cannot be looked into ({error.strerror})") from error
+    meant = (path for path in found if not path.name.startswith(".") and path.name.lower() not in _FOREIGN)
+    return sorted(meant, key=lambda path: _natural(path.name))
+
+
+def _images(folder: Path) -> list[Path]:
+    return [path for path in _inside(folder) if _is_image(path)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in _suffixes() and not path.is_dir()
+
+
+def _suffixes() -> list[str]:
+    return sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """What to sort by, so that 2 comes before 10."""
+    parts = re.split(r"(\d+)", name)  # texts and numbers in turns, so that like is compared with like
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+def _opened(file: Path) -> Image.Image:
+    """The picture in a file, upright, in the mode that it is kept in."""
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=FORMATS) as image:
+                # The second picture of a camera's JPEG (MPO) is a preview or a map of depth.
+                pictures = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+                upright = ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise LatentReplayError(f"{file}: has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller") from error
+    except Exception as error:  # of broken files Pillow's readers raise what they please
+        reason = " ".join(str(error).replace(repr(str(file)), "it").split())[:100] or type(error).__name__
+        raise LatentReplayError(
+            f"{file}: is no image that can be read ({reason}); take it out, or replace it"
+        ) from error
+    for warning in said:  # of damaged EXIF data, for example; Pillow does not name the file
+        warnings.warn(f"{file}: {warning.message}", stacklevel=3)
+    # What Pillow does for eight bits alone.
+    if upright.mode in _WIDE and getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0:
+        upright = Image.fromarray((1 if upright.mode == "F" else 65535) - np.asarray(upright))  # white was 0
+    if pictures > 1:
+        raise LatentReplayError(f"{file}: holds {pictures} pictures; save the one that is meant as a file of its own")
+    return upright
+
+
+def _grey(picture: Image.Image, white: bool) -> Image.Image:
+    """Eight bits of grey; what is transparent shows the background, white or black."""
+    if picture.has_transparency_data:
+        inked = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", inked.size, "white" if white else "black"), inked)
+    return picture.convert("L")
+
+
+def _largest(picture: Image.Image, file: Path) -> float:
+    """The largest value of a picture of more than eight bits."""
+    values = np.asarray(picture)
+    most = 1 if picture.mode == "F" else 2 ** _DEPTHS[-1] - 1
+    if not 0 <= values.min() <= values.max() <= most:
+        raise LatentReplayError(
+            f"{file}: has values from {values.min():g} to {values.max():g}; they must be from 0 to {most}"
+        )
+    if "transparency" in picture.info:
+        raise LatentReplayError(f"{file}: has a transparent value among more than eight bits; save it with eight")
+    return float(values.max())
+
+
+def _scaled(picture: Image.Image, largest: float) -> Image.Image:
+    """Eight bits of a picture of more, by the range of as many bits as the largest value of the whole set needs."""
+    full = 1 if picture.mode == "F" else next(2**bits - 1 for bits in _DEPTHS if largest < 2**bits)
+    return Image.fromarray(np.round(255 * np.asarray(picture, np.float64) / full).astype(np.uint8))
+
+
+def _square(image: Image.Image, where: Path | str, ground: int = 0) -> Bytes:
+    """(28, 28) uint8, whatever the size: padded with background to a square, then resized, in integer arithmetic."""
+    if max(image.size) > SIDE * min(image.size):  # nothing of it would be left
+        raise UsageError(f"{where}: is {image.width} x {image.height} pixels, too oblong for {SIDE} x {SIDE}")
+    return np.asarray(ImageOps.pad(image, (SIDE, SIDE), method=Image.Resampling.BILINEAR, color=ground))
+
+
+def _idx(values: Bytes) -> bytes:
+    """The IDX file of an array of unsigned bytes; `catalogue.parse_idx` describes the format and reads it."""
+    extents = b"".join(extent.to_bytes(4, "big") for extent in values.shape)
+    return bytes([0, 0, 8, values.ndim]) + extents + np.ascontiguousarray(values).tobytes()

@@ -1,0 +1,53 @@
+"""pip with the user's ways to packages (index, certificates, proxy), and none of the settings that put them elsewhere.
+
+    python src/lr_lab/data/packages.py install ...
+
+is `python -m pip install ...` for whoever has set PIP_USER, `target`, `constraint` and the like, as variables or in files
+of pip. It is run before anything is installed, so it needs Python and pip alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+
+# By which way packages are had, and how patiently. All else that can be set says which, where to, or how they are built.
+WAYS = (
+    "index-url", "extra-index-url", "no-index", "find-links", "trusted-host", "cert", "client-cert", "proxy",
+    "keyring-provider", "timeout", "default-timeout", "retries", "cache-dir", "no-cache-dir", "use-feature",
+    "use-deprecated",
+)  # fmt: skip
+SECTIONS = ("global", "install")  # of pip's files; the later one goes before the earlier one, variables before both
+
+
+def environment() -> dict[str, str]:
+    """Environment variables with which `python -m pip install` goes by the user's ways and by no other setting."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    asked = kept | dict.fromkeys(
+        ("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0"
+    )  # each would list the settings of one file
+    if "PIP_CONFIG_FILE" in os.environ:
+        asked["PIP_CONFIG_FILE"] = os.environ["PIP_CONFIG_FILE"]
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, env=asked, stdout=subprocess.PIPE, text=True, check=True).stdout
+    in_files = dict(line.partition("=")[::2] for line in listed.splitlines())
+    for name in WAYS:
+        variable = f"PIP_{name.upper().replace('-', '_')}"
+        found = [ast.literal_eval(in_files[key]) for section in SECTIONS if (key := f"{section}.{name}") in in_files]
+        found += [os.environ[variable]] if variable in os.environ else []
+        if found:
+            kept[variable] = found[-1]
+    return kept | {"PIP_CONFIG_FILE": os.devnull}  # which pip takes for: no files
+
+
+if __name__ == "__main__":
+    try:
+        own = environment()
+    except subprocess.CalledProcessError as failure:  # pip has said why
+        sys.exit(failure.returncode)
+    try:
+        sys.exit(subprocess.run([sys.executable, "-m", "pip", *sys.argv[1:]], env=own).returncode)
+    except KeyboardInterrupt:  # which pip has had too
+        sys.exit(130)

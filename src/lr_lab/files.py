@@ -1,0 +1,92 @@
+"""Writing so that a file is either whole or not there, locking it, setting aside what is damaged, and absolute paths."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from lr_core.errors import LatentReplayError, UsageError
+
+
+def absolute(path: Path | str) -> Path:
+    """As the user means it where the command was given: `~` is the home folder; it stays if the working folder changes."""
+    try:
+        return Path(os.path.abspath(Path(path).expanduser()))
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"{path}: is no folder that can be found ({error})") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write under a temporary name, flush to the disk, rename: a reader sees the old file or the new, never a part."""
+    for again in (True, True, False):
+        try:
+            _write(path, content)
+            return
+        except OSError as error:
+            # Somebody may remove the folder in the middle of it: it is then made once more.
+            if not (again and isinstance(error, FileNotFoundError)):
+                raise cannot_be_written(path, error) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp allows its owner alone
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C, too
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def cannot_be_written(path: Path, error: OSError) -> LatentReplayError:
+    """What to tell of a file or folder that the system would not have written, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room and give the same command again" if full else "name a folder that can be"
+    return LatentReplayError(f"{path}: cannot be written ({error.strerror}); {remedy}")
+
+
+def lock(path: Path) -> IO[bytes] | None:
+    """Take the lock of a file, made where there is none; None where another process has it. Closing it gives it back.
+
+    So does the end of the process, however it ends; a child process that inherits the file has the lock too. Whoever
+    has it may remove the file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except FileNotFoundError:  # removed between the two calls
+        return None
+    except OSError as error:
+        raise cannot_be_written(path, error) from error
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it was removed while this one waited
+            return file
+    file.close()
+    return None
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to `<name>.damaged` or `<name>.damaged-2` and so on: out of the way but not lost."""
+    names = itertools.chain([".damaged"], (f".damaged-{number}" for number in itertools.count(2)))
+    aside = next(a for name in names if not os.path.lexists(a := path.with_name(path.name + name)))
+    os.replace(path, aside)
+    return aside
+
+
+def project_root() -> Path:
+    """The folder that holds `data/datasets.toml`: the checkout of an editable install, else the current folder."""
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "data" / "datasets.toml").is_file() else Path.cwd()

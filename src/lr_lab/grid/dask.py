@@ -1,0 +1,174 @@
+"""`DaskExecutor`: making runs on the workers of a dask cluster (the extra `cluster`); docs/cluster.md says how to have one.
+
+Workers need this library from a checkout of the same version, and nothing of this machine: runs go out as names, records
+and notebooks come back as values, and each worker finds or fetches the data itself and verifies them by checksum.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dask.config
+import distributed
+from distributed.scheduler import KilledWorker
+
+from lr_core.errors import LatentReplayError, UsageError
+from lr_lab import files
+from lr_lab.data import fetch
+from lr_lab.files import project_root
+from lr_lab.grid.local import Executor, LocalExecutor
+from lr_lab.runs import provenance, records
+from lr_lab.runs.checkpoints import Checkpoints, Progress
+from lr_lab.runs.execute import read_progress, write_progress
+from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.records import RunId
+
+TOPIC = "lr_core progress"
+PATIENCE = 10  # seconds for a scheduler to answer
+
+
+class DaskExecutor(Executor):
+    """The `Executor` of a dask cluster: that of DASK_SCHEDULER_ADDRESS, or one of this machine's processes.
+
+    A run fails on its own, in a kernel beside its worker, and is not tried again. When a worker dies, that is no word of
+    the run: the scheduler gives the run to another one. Only when as many as its setting `allowed-failures` allows have
+    died of the same run, one after the other, and one more, it gives the run up as what kills them.
+
+    Parameters
+    ----------
+    workers : processes of a cluster on this machine; None for one to every core. A scheduler has its own.
+
+    Raises
+    ------
+    UsageError
+        `workers` was given and there is a scheduler.
+    LatentReplayError
+        The scheduler does not answer.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what went wrong is said by the runs
+        address = dask.config.get("scheduler-address", None)
+        if address and workers is not None:
+            raise UsageError(
+                f"the cluster at {address} has workers of its own; leave out how many, or DASK_SCHEDULER_ADDRESS"
+            )
+        # Key of a run -> its folder here, and its result.
+        self._at_work: dict[str, tuple[Path, distributed.Future]] = {}
+        self._stopped = False
+        with ExitStack() as stack:
+            if not address:
+                address = stack.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None,
+                        silence_logs=logging.CRITICAL,
+                    )
+                )  # fmt: skip
+            try:
+                self.client = stack.enter_context(distributed.Client(address, timeout=PATIENCE))
+            except (OSError, ValueError) as error:
+                raise LatentReplayError(
+                    f"no dask scheduler answers at {address}; start one there, or unset DASK_SCHEDULER_ADDRESS for one on "
+                    "this machine"
+                ) from error
+            self.client.subscribe_topic(TOPIC, self._note)
+            self._exits = stack.pop_all()
+
+    def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
+        """See `kernels.Executor`; what the run has trained so far is on its worker, in the folder are words of it."""
+        future = self.client.submit(_make, run, folder.name, provenance.library(), pure=False)
+        self._at_work[folder.name] = folder, future
+        try:
+            if self._stopped:
+                future.cancel()
+            return future.result()
+        except KilledWorker as error:
+            raise LatentReplayError(
+                f"workers that had it died, {error.allowed_failures + 1} one after the other, the last at "
+                f"{error.last_worker.address}: it may be what kills them; look into their logs, for memory first"
+            ) from error
+        except (CancelledError, distributed.comm.CommClosedError) as error:
+            raise LatentReplayError(
+                "stopped" if self._stopped else "the dask scheduler is gone; start it again"
+            ) from error
+        finally:
+            del self._at_work[folder.name]
+
+    def stop(self) -> None:
+        """See `kernels.Executor`; the workers themselves go on, if they are not of this process."""
+        self._stopped = True
+        self.client.cancel([future for _, future in list(self._at_work.values())])
+
+    def __exit__(self, *error: object) -> None:
+        self._exits.close()
+
+    def describe(self) -> str:
+        """Workers and scheduler, for the user."""
+        workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
+        return f"{workers} workers of the dask scheduler at {self.client.scheduler.address}"
+
+    def _note(self, event: tuple[float, dict]) -> None:
+        message = event[1]
+        if (at_work := self._at_work.get(message["key"])) is not None:
+            write_progress(at_work[0], Progress(**message["progress"]))
+
+
+# -- on a worker ------------------------------------------------------------------------------------------------------
+
+
+def _make(run: RunId, key: str, library: str) -> tuple[dict, bytes]:
+    """Record and notebook of a run, if this worker has what is needed to make it as it was asked for."""
+    worker = distributed.get_worker()
+    if library != provenance.library() or key != records.key(run, find_profile(run.profile).settings):
+        raise LatentReplayError(
+            f"the worker at {worker.address} has another version of lr_core; bring it to the same commit"
+        )
+    fetch.fetch(run.dataset)
+    # Where another worker finds it, if there is one on this machine or with the same checkout, and this one dies.
+    folder = project_root() / ".cache" / "cluster" / key
+    task = worker.get_current_task()
+
+    def wanted() -> bool:
+        return task in worker.state.tasks and worker.state.tasks[task].state == "executing"
+
+    with LocalExecutor() as kernels, _followed(kernels, folder, wanted, lambda word: worker.log_event(TOPIC, word)):
+        while (lock := files.lock(folder / "lock")) is None:  # the kernel of a worker that died may still be ending
+            if not wanted():
+                raise LatentReplayError("stopped")
+            time.sleep(0.2)
+        with lock:
+            made = kernels(run, folder, lock.fileno())
+            Checkpoints(folder).clear()
+    return made
+
+
+@contextmanager
+def _followed(
+    kernels: LocalExecutor, folder: Path, wanted: Callable[[], bool], tell: Callable[[dict], None]
+) -> Iterator[None]:
+    """Inside, a run's progress is told as it changes, and its kernel is stopped when it is not wanted any more."""
+    over = threading.Event()
+
+    def follow() -> None:
+        told = None
+        while not over.wait(1):
+            if not wanted():
+                kernels.stop()
+            progress = read_progress(folder)
+            if progress is not None and progress != told:
+                tell({"key": folder.name, "progress": vars(progress)})
+                told = progress
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

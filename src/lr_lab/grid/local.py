@@ -1,0 +1,90 @@
+"""`LocalExecutor`: making a run, from its name to its record and executed notebook, in a kernel of this machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from lr_core.errors import LatentReplayError
+from lr_lab.grid.notebook import executed
+from lr_lab.runs import records
+from lr_lab.runs.records import RunId
+
+FILES, FILES_OF_A_KERNEL = 64, 64  # open at a time in this process, sockets and pipes too, with room to spare
+
+
+def _allow_files(needed: int, workers: int) -> None:
+    """Raise this process's own limit of open files as far as it may be, or is needed.
+
+    ZeroMQ ends the process where it gets no file, and a kernel without one dies without a word.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+    if most < needed:
+        raise LatentReplayError(
+            f"only {most} files may be open at a time, and {workers} runs at a time need {needed}: "
+            f"allow more (ulimit -n {needed}), or take fewer --workers"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+class Executor(AbstractContextManager[Any], Protocol):
+    """What makes the runs of a grid, several at a time: each call, from a thread of its own, waits for one."""
+
+    def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
+        """Record and executed notebook of a run; a `LatentReplayError` says why there are none.
+
+        Parameters
+        ----------
+        folder : for what the run has trained so far and for its progress; its name is the key of the run
+        lock : descriptor of a locked file, to be handed on to the process that writes to the folder
+        """
+
+    def stop(self) -> None:
+        """End what is at work and refuse what would begin; what is trained so far is kept."""
+
+
+class LocalExecutor(Executor):
+    """The `Executor` of one machine: a kernel for each run, with one thread, which is faster than one with several.
+
+    LocalExecutor end with this process, however it ends, and with the context.
+
+    Parameters
+    ----------
+    workers : runs at a time, for which enough files can be opened; else a `LatentReplayError`
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        _allow_files(FILES + FILES_OF_A_KERNEL * workers, workers)
+        self._lifeline, end = os.pipe()
+        self._end = open(end, "wb")  # noqa: SIM115 (closed by `stop`)
+
+    def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
+        """See `Executor`; a run that was interrupted goes on from what is in the folder."""
+        parameters = {
+            "dataset": run.dataset,
+            "case": run.case,
+            "seed": run.seed,
+            "profile": run.profile,
+            "runs": str(folder),
+            "cache": str(folder.parent),
+            "threads": 1,
+        }
+        with executed("case", parameters, keep=[lock], lifeline=self._lifeline) as notebook:
+            record = records.read(run.record(folder))
+            if record["key"] != folder.name:
+                raise LatentReplayError("the notebook ended without writing its record")
+            return record, notebook
+
+    def stop(self) -> None:
+        """See `Executor`; a kernel that is started after it ends at once."""
+        self._end.close()
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        os.close(self._lifeline)

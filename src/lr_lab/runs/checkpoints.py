@@ -1,0 +1,111 @@
+"""Checkpoints of an unfinished run: a killed run goes on after the last epoch that it finished, not from the start."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lr_lab.files import set_aside, write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: handed to the caller after every epoch."""
+
+    arm: str
+    done: float  # share of the run's arms, counting the present one by its epochs towards the cap
+    epoch: int
+    train_accuracy: float
+
+
+FORMAT = 2
+"""Of the results beside the tensors: raised when the schema of records changes what an arm holds."""
+
+
+class Checkpoints:
+    """A folder with `<arm>.safetensors` for each finished arm, and `<arm>.unfinished.safetensors` for one in training.
+
+    Such a file holds tensors and, in its metadata, results as JSON, the arm, the key of the run and a checksum over
+    tensors and results: one file, so that whatever happens the two agree. With `folder=None` nothing is kept.
+    """
+
+    def __init__(self, folder: Path | None, key: str = "") -> None:
+        self.folder, self.key = folder, key
+
+    def finished(self) -> int:
+        """How many arms are kept that need no more training."""
+        return sum(1 for file in self._files() if not file.match("*.unfinished.*"))
+
+    def read(self, arm: str, *, finished: bool = True) -> tuple[dict[str, Tensor], dict] | None:
+        """Tensors and results of an arm, or None. What is damaged is named, set aside and not used."""
+        if self.folder is None or not (file := self._file(arm, finished)).exists():
+            return None
+        import safetensors  # here: it imports torch, and whoever only counts arms does not need it
+
+        try:
+            with safetensors.safe_open(file, "pt") as content:
+                kept = content.metadata()
+                tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is no dict)
+            if _digest(tensors, kept["result"]) != kept["sha256"]:
+                raise ValueError("checksum differs")
+            if kept.get("format") != str(FORMAT):
+                raise ValueError("it is of another version")
+            if kept["key"] != self.key:
+                raise ValueError("it is of another run")
+            if kept["arm"] != arm:
+                raise ValueError(f"it is of {kept['arm']}")
+            return tensors, json.loads(kept["result"])
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+            warnings.warn(
+                f"{file}: damaged checkpoint ({error}); set aside as {set_aside(file).name}, the arm is trained again",
+                stacklevel=2,
+            )
+            return None
+
+    def write(self, arm: str, tensors: dict[str, Tensor], result: dict, *, finished: bool = True) -> None:
+        """Keep an arm; once it is finished, what was kept while it was not is removed."""
+        if self.folder is None:
+            return
+        import safetensors.torch
+
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        text = json.dumps(result)
+        metadata = {
+            "format": str(FORMAT),
+            "key": self.key,
+            "arm": arm,
+            "sha256": _digest(tensors, text),
+            "result": text,
+        }
+        write_atomically(self._file(arm, finished), safetensors.torch.save(tensors, metadata))
+        if finished:
+            self._file(arm, False).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove the folder, once the run's record is written; what was set aside stays, and keeps it there."""
+        for parent, _, names in os.walk(self.folder, topdown=False) if self.folder else ():
+            for path in [Path(parent, name) for name in names if ".damaged" not in name] + [Path(parent)]:
+                with contextlib.suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()
+
+    def _file(self, arm: str, finished: bool) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{arm}{'' if finished else '.unfinished'}.safetensors"
+
+    def _files(self) -> list[Path]:
+        return list(self.folder.glob("*.safetensors")) if self.folder and self.folder.is_dir() else []
+
+
+def _digest(tensors: dict[str, Tensor], result: str) -> str:
+    import safetensors.torch
+
+    return hashlib.sha256(safetensors.torch.save(tensors) + result.encode()).hexdigest()

@@ -1,0 +1,68 @@
+"""Where numbers come from: the code, the versions and the machine that made them."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+import lr_core
+from lr_core.device import Compute
+
+LIBRARY = Path(lr_core.__file__).resolve().parent
+
+
+def stamp(compute: Compute) -> dict[str, object]:
+    """What is recorded of the making of each arm, at its start; the time in UTC, ISO 8601."""
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"started": started, **compute.describe(), **_sources(), "versions": _versions()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    packages = ("lr_core", "torch", "numba", "numpy", "scikit-learn")
+    found = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in packages}
+    return found | {"torch": str(torch.__version__)}  # names the build, "+cu130" say, which the metadata may leave out
+
+
+@cache
+def library() -> str:
+    """SHA-256 of the sources of `lr_core`, its folders too, as they were when this process first asked."""
+    content = hashlib.sha256()
+    for file in sorted(LIBRARY.rglob("*.py")):
+        content.update(file.relative_to(LIBRARY).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return content.hexdigest()
+
+
+@cache
+def _sources() -> dict[str, object]:
+    """Git commit, whether the library differed from it, and a digest of the library as it was imported."""
+
+    checkout = LIBRARY.parents[1]
+    # Without what git tells its hooks, which may be of another repository.
+    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+
+    def git(*arguments: str) -> str | None:
+        if not (checkout / ".git").exists():  # an unpacked archive, perhaps inside another repository
+            return None
+        try:
+            command = ["git", "-C", str(LIBRARY.parent), *arguments]
+            return subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=10, env=environment
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    changes = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": None if changes is None else bool(changes),
+        "sources_sha256": library(),
+    }
