@@ -30,16 +30,17 @@ from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES
 
 from lr_core import device
 from lr_core.errors import LatentReplayError
+from lr_core.experiment import TaskSequence
 from lr_core.metrics import is_evaluated
 from lr_core.settings import Settings, find_case
+from lr_core.training import Trainer
 from lr_lab.data import catalogue
 from lr_lab.files import write_atomically
 from lr_lab.grid import schedule
 from lr_lab.grid.dask import DaskExecutor
 from lr_lab.grid.local import LocalExecutor
 from lr_lab.runs import records
-from lr_lab.runs.monitor import Monitor
-from lr_lab.runs.protocol import Run
+from lr_lab.runs.execute import train
 from lr_lab.runs.records import RunId
 
 HERE = Path(__file__).resolve().parent
@@ -184,40 +185,40 @@ def in_turn(experiment: str, rivals: list[Program], rounds: int) -> list[Measure
 
 
 def evaluation() -> list[dict[str, float]]:
-    """Seconds of an epoch, of a look at the test images and of the final accuracies: of each arm, on all images of a case."""
-    looks: list[list[float]] = []
-    finals: list[float] = []
+    """Seconds of an epoch, of an evaluation and of the final training accuracies: of each arm, on all images of a case."""
+    arms: list[dict[str, list[float]]] = []
 
-    def timed(name: str) -> object:
-        original = getattr(Monitor, name)
+    def timed(owner: type, name: str, kind: str) -> object:
+        original = getattr(owner, name)
 
-        def method(monitor: Monitor, *epoch: int) -> object:
+        def method(self: object, *arguments: object) -> object:
             began = time.perf_counter()
-            result = original(monitor, *epoch)
+            result = original(self, *arguments)
             taken = time.perf_counter() - began
-            if not epoch:
-                finals.append(taken)
-            elif epoch == (0,):
-                looks.append([taken])
-            else:
-                looks[-1].append(taken)
+            if kind == "evaluation" and arguments[0] == 0:  # epoch 0 begins an arm
+                arms.append({"epoch": [], "evaluation": [], "final": []})
+            arms[-1][kind].append(taken)
             return result
 
-        return patch.object(Monitor, name, method)
+        return patch.object(owner, name, method)
 
-    settings = replace(Settings(), max_epochs=2)
     dataset, here = catalogue.load(DATASET), device.resolve("auto", 1)
-    Run(dataset, find_case(1), 0, replace(settings, images_per_class=300), compute=here).result()  # compiles the steps
+    few = replace(Settings(), max_epochs=2, images_per_class=300)
+    train(dataset, find_case(1), 0, few, compute=here)  # compiles the steps
     print("evaluation: two epochs of a case", file=sys.stderr, flush=True)
-    with timed("look"), timed("accuracies"):  # type: ignore[attr-defined]
-        result = Run(dataset, find_case(1), 0, settings, compute=here).result()
+    with (
+        timed(Trainer, "_epoch", "epoch"),  # type: ignore[attr-defined]
+        timed(TaskSequence, "_evaluate", "evaluation"),  # type: ignore[attr-defined]
+        timed(TaskSequence, "train_accuracy", "final"),  # type: ignore[attr-defined]
+    ):
+        train(dataset, find_case(1), 0, replace(few, images_per_class=None), compute=here)
     return [
         {
-            "epoch": (arm["seconds"] - sum(of_arm) - final) / settings.max_epochs,
-            "look": statistics.mean(of_arm),
-            "final": final,
+            "epoch": statistics.mean(arm["epoch"]),
+            "evaluation": statistics.mean(arm["evaluation"]),
+            "final": sum(arm["final"]),
         }
-        for arm, of_arm, final in zip(result["arms"], looks, finals, strict=True)
+        for arm in arms
     ]
 
 
@@ -225,8 +226,8 @@ def evaluation_shares(measured: list[dict[str, float]], epochs: dict[str, list[i
     """Share of evaluation in the time of a case, by case, from the epochs of each of its arms."""
     found = {}
     for case, of_arms in epochs.items():
-        looks = [sum(is_evaluated(epoch) or epoch == last for epoch in range(last + 1)) for last in of_arms]
-        evaluating = sum(n * arm["look"] + arm["final"] for n, arm in zip(looks, measured, strict=True))
+        counts = [sum(is_evaluated(epoch) or epoch == last for epoch in range(last + 1)) for last in of_arms]
+        evaluating = sum(n * arm["evaluation"] + arm["final"] for n, arm in zip(counts, measured, strict=True))
         training = sum(n * arm["epoch"] for n, arm in zip(of_arms, measured, strict=True))
         found[case] = evaluating / (evaluating + training)
     return found

@@ -12,10 +12,11 @@ from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES, serve, tasks
 from lr_core import memory, models
 from lr_core.device import Compute, resolve
 from lr_core.experiment import encode, freeze
+from lr_core.fast import accelerate
 from lr_core.settings import Settings, find_case, make_generator
-from lr_core.training import Training
+from lr_core.training import Trainer
 from lr_lab.data import catalogue
-from lr_lab.runs.protocol import Run
+from lr_lab.runs.execute import train
 
 IMAGES_PER_CLASS = 500  # of the whole case: its five arms, each with
 EPOCHS = 10
@@ -27,7 +28,7 @@ def updates(phase: str, compute: Compute, images: int, share: float) -> None:
     settings = replace(Settings(), max_epochs=1)
     (old, old_labels), (new, new_labels) = tasks()
     new, new_labels = (part.to(compute.device) for part in (new[:images], new_labels[:images]))
-    compressor, classifier = (compute.place(network) for network in models.build(0))
+    compressor, classifier = (accelerate(compute.place(network)) for network in models.build(0))
     network, kept = nn.Sequential(compressor, classifier), None
     if phase == "second":
         freeze(compressor)
@@ -37,7 +38,10 @@ def updates(phase: str, compute: Compute, images: int, share: float) -> None:
     generator = make_generator(0, "batches")
 
     def epoch() -> int:
-        next(Training(network, new, new_labels, settings=settings, compute=compute, generator=generator, memory=kept))
+        trainer = Trainer(
+            network, new, new_labels, settings=settings, compute=compute, generator=generator, memory=kept
+        )
+        next(trainer.epochs())
         compute.synchronize()
         return images
 
@@ -50,7 +54,7 @@ def whole_case(compute: Compute) -> None:
     settings = replace(Settings(), max_epochs=EPOCHS, images_per_class=IMAGES_PER_CLASS)
 
     def case() -> int:
-        tasks = Run(dataset, find_case(1), 0, settings, compute=compute).result()["tasks"]
+        tasks = train(dataset, find_case(1), 0, settings, compute=compute)["tasks"]
         return EPOCHS * (tasks["first"]["train_images"] + 4 * tasks["second"]["train_images"])
 
     serve(case)

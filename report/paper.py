@@ -22,7 +22,6 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown
 
-from lr_core import metrics
 from lr_core.errors import LatentReplayError
 from lr_core.memory import pixel_share
 from lr_core.settings import EVALUATIONS
@@ -426,7 +425,7 @@ def forgetting(name: str, evaluation: str, share: float | None = None, dataset: 
     """Mean forgetting over the runs there are."""
     before = {str(run_id(record)): accuracy(record, arm, evaluation, "test") for record, arm in arms("first-task")}
     return mean(
-        metrics.forgetting(before[str(run_id(record))], accuracy(record, arm, evaluation, "original_test"))
+        before[str(run_id(record))] - accuracy(record, arm, evaluation, "original_test")
         for record, arm in arms(name, dataset=dataset)
         if arm["memory_share"] == share
     )

@@ -15,12 +15,14 @@ import pytest
 import torch
 from _pytest.nodeid import coerce_node_id
 
-from lr_core import models
+from lr_core import experiment, models
 from lr_core.device import Compute
 from lr_core.experiment import freeze
 from lr_core.settings import Settings, find_case
+from lr_core.tasks import Dataset, Task, split
+from lr_core.training import Trainer
 from lr_lab.data import catalogue
-from lr_lab.runs import checkpoints, protocol, records
+from lr_lab.runs import checkpoints, execute, records
 
 # Sums are split among threads, so the last bits depend on their number; with one they are the same everywhere.
 torch.set_num_threads(1)
@@ -78,7 +80,9 @@ def pytest_collection_modifyitems(items):
 class Watched:
     """A run of TINY on the digits, case 1, seed 0, and what was seen of it while it ran."""
 
-    run: protocol.Run
+    dataset: Dataset
+    tasks: list[Task]
+    compute: Compute
     result: dict
     checkpoints: checkpoints.Checkpoints  # of all arms, finished
     trained: list = field(default_factory=list)  # (network, inputs, settings, memory) for each call of `train`
@@ -128,10 +132,12 @@ def double():
 @pytest.fixture(scope="session")
 def watched(digits, tmp_path_factory):
     kept = checkpoints.Checkpoints(tmp_path_factory.mktemp("arms"))
-    seen = Watched(None, {}, kept)
+    case, compute = find_case(1), Compute(torch.device("cpu"), "fp64", 1)
+    tasks = [split(digits, classes, TINY, 0) for classes in (case.first, case.second)]
+    seen = Watched(digits, tasks, compute, {}, kept)
     forward = models.Compressor.forward
 
-    class WatchedTraining(protocol.Training):
+    class WatchedTrainer(Trainer):
         def __init__(self, network, inputs, labels, **options):
             seen.trained.append((network, inputs, options["settings"], options.get("memory")))
             super().__init__(network, inputs, labels, **options)
@@ -146,11 +152,12 @@ def watched(digits, tmp_path_factory):
         return forward(module, images)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "Training", WatchedTraining)
-        patch.setattr(protocol, "freeze", watching_freeze)
+        patch.setattr(experiment, "Trainer", WatchedTrainer)
+        patch.setattr(experiment, "freeze", watching_freeze)
         patch.setattr(models.Compressor, "forward", watching_forward)
-        seen.run = protocol.Run(digits, find_case(1), 0, TINY, checkpoints=kept, report=seen.progress.append)
-        seen.result = seen.run.result()
+        seen.result = execute.train(
+            digits, case, 0, TINY, compute=compute, checkpoints=kept, report=seen.progress.append
+        )
     return seen
 
 

@@ -202,7 +202,7 @@ def test_runs_are_kept_side_by_side(bench):
     set_to(bench, replay="none")
     run(bench)
     assert [kept.title for kept in bench.kept] == ["1: replay 25 %", "2: no replay"]
-    assert all(kept.sequence.looks[-1].task == 1 for kept in bench.kept)
+    assert all(kept.sequence.evaluations[-1].task == 1 for kept in bench.kept)
     assert bench.table.value.count("<tr>") == 3
     assert "Done after" in bench.status.value
     assert "Nothing is kept." in bench.details.value
@@ -217,7 +217,7 @@ def test_a_run_that_is_stopped_keeps_what_is_there(bench):
     run(bench, after=bench.stop)
     (kept,) = bench.kept
     assert kept.title == "1: replay 25 %, stopped"
-    assert 1 <= len(kept.sequence.looks) <= 3  # the epoch at hand when it was pressed is finished
+    assert 1 <= len(kept.sequence.evaluations) <= 3  # the epoch at hand when it was pressed is finished
     assert "Stopped after" in bench.status.value
     assert (bench.run_button.disabled, bench.stop_button.disabled) == (False, True)
 

@@ -145,7 +145,7 @@ def test_a_benchmark_that_is_interrupted_keeps_what_it_measured(bench, everythin
 
 
 def test_share_of_evaluation(bench):
-    arms = [{"epoch": 10.0, "look": 1.0, "final": 2.0}, {"epoch": 20.0, "look": 2.0, "final": 3.0}]
+    arms = [{"epoch": 10.0, "evaluation": 1.0, "final": 2.0}, {"epoch": 20.0, "evaluation": 2.0, "final": 3.0}]
     shares = bench["evaluation_shares"](arms, {"short": [1, 2], "long": [17, 100]})
     # Epochs 0 and 1, and 0 to 2; epochs 0 to 10, 15 and 17, and 0 to 10 with 18 more up to 100.
     assert shares["short"] == pytest.approx((2 * 1 + 2 + 3 * 2 + 3) / (2 * 1 + 2 + 3 * 2 + 3 + 10 + 40))

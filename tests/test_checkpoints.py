@@ -11,7 +11,7 @@ import torch
 from lr_core.errors import LatentReplayError
 from lr_core.experiment import arm_name
 from lr_core.settings import find_case
-from lr_lab.runs import protocol, records
+from lr_lab.runs import execute, provenance, records
 from lr_lab.runs.checkpoints import Checkpoints
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
@@ -158,9 +158,8 @@ def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
 ):
     folder, told = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms"), []
     damage(folder, arm)
-    again = protocol.Run(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(folder), report=told.append)
     with pytest.warns(UserWarning, match=f"{arm}.safetensors: damaged checkpoint"):
-        result = again.result()
+        result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(folder), report=told.append)
     once = {name: 1 for name in tiny_arms}  # an arm that is read reports once, one that is trained after each epoch
     assert {name: sum(p.arm == name for p in told) for name in tiny_arms} == once | {arm: tiny.max_epochs}
     assert records.without_timings(records.make(run_id, tiny, result)) == records.without_timings(record)
@@ -169,8 +168,8 @@ def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
 def test_shares_that_hardly_differ_are_arms_of_their_own(digits, tiny, watched, tmp_path):
     folder = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms")
     settings = replace(tiny, memory_shares=(0.25, 0.25000001))
-    run = protocol.Run(digits, find_case(1), 0, settings, checkpoints=Checkpoints(folder))
-    assert [arm["memory_share"] for arm in run.result()["arms"]] == [None, 0.25, 0.25000001, None]
+    result = execute.train(digits, find_case(1), 0, settings, checkpoints=Checkpoints(folder))
+    assert [arm["memory_share"] for arm in result["arms"]] == [None, 0.25, 0.25000001, None]
 
 
 class Interrupted(Exception):
@@ -183,7 +182,7 @@ def interrupted(digits, settings, folder, arm, epoch):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        protocol.Run(digits, find_case(1), 0, settings, checkpoints=Checkpoints(folder), report=stop).result()
+        execute.train(digits, find_case(1), 0, settings, checkpoints=Checkpoints(folder), report=stop)
 
 
 @pytest.mark.parametrize("arm", ["first-task", "replay-0.05", "no-replay"])
@@ -191,8 +190,7 @@ def test_an_interrupted_arm_goes_on_to_the_same_record(digits, tiny, tiny_arms, 
     told = []
     for epoch in range(1, tiny.max_epochs + 1):  # also after the last one, whose results were not kept yet
         interrupted(digits, tiny, tmp_path, arm, epoch)
-    again = protocol.Run(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
-    result = again.result()
+    result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
     assert arm not in {progress.arm for progress in told}  # all of its epochs had been trained before
     assert records.without_timings(records.make(run_id, tiny, result)) == records.without_timings(record)
     seconds = next(a["seconds"] for a in result["arms"] if arm_name(a["arm"], a["memory_share"]) == arm)
@@ -203,12 +201,11 @@ def test_an_arm_that_another_library_began_is_trained_from_its_start(
     digits, tiny, run_id, record, tmp_path, monkeypatch
 ):
     interrupted(digits, tiny, tmp_path, "first-task", 1)
-    told, stamp = [], protocol.stamp
-    monkeypatch.setattr(protocol, "stamp", lambda compute: stamp(compute) | {"sources_sha256": "other"})
-    again = protocol.Run(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
+    told, stamp = [], provenance.stamp
+    monkeypatch.setattr(provenance, "stamp", lambda compute: stamp(compute) | {"sources_sha256": "other"})
     with pytest.warns(
         UserWarning, match="first-task: begun where sources_sha256 differed; it is trained from its start"
     ):
-        result = again.result()
+        result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
     assert [p.epoch for p in told if p.arm == "first-task"] == list(range(1, tiny.max_epochs + 1))
     assert result["arms"][0]["accuracy"] == record["arms"][0]["accuracy"]

@@ -32,13 +32,13 @@ def test_cases_are_table_3():
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
-        ((0, 1, 2, 3, 4), (4, 5, 6, 7, 8, 9), ["[4]", "twice", "overlap"]),
-        ((0, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["[0]", "twice"]),
-        ((0, 1, 2, 3), (5, 6, 7, 8, 9), ["[4]", "left out"]),
-        ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9, 10), ["[10]", "no such class", "0 to 9"]),
-        ((-1, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["[-1]", "no such class"]),
-        (tuple(range(10)), (), ["at least one class"]),
-        ((), tuple(range(10)), ["at least one class"]),
+        ((0, 1, 2, 3, 4), (4, 5, 6, 7, 8, 9), ["class 4 is chosen twice"]),
+        ((0, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["class 0 is chosen twice"]),
+        ((0, 1, 2, 3), (5, 6, 7, 8, 9), ["class 4 is left out"]),
+        ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9, 10), ["no class 10", "0 to 9"]),
+        ((-1, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["no class -1"]),
+        (tuple(range(10)), (), ["task 2 is left without a class"]),
+        ((), tuple(range(10)), ["task 1 is left without a class"]),
     ],
 )
 def test_impossible_case_is_refused(first, second, words):

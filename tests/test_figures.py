@@ -11,7 +11,7 @@ import pytest
 import torch
 from matplotlib import font_manager
 
-from lr_core.experiment import Forgotten, Look
+from lr_core.experiment import Evaluation, Forgotten
 from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.plots import thumbnails
@@ -141,7 +141,7 @@ NAMED = {
     ),
     "image_latents": lambda data, record: plots.image_latents(data, ONE_OF_EACH, torch.zeros(10, 1, 6, 6)),
     "task_curves": lambda data, record: plots.task_curves(
-        {name: [Look(0, 0, None, {"mixed": (0.5,)})] for name in data.class_names}
+        {name: [Evaluation(0, 0, None, {"mixed": (0.5,)})] for name in data.class_names}
     ),
 }
 POINTS = pd.DataFrame({"class": range(10), "x": 0.0, "y": 0.0})

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from lr_core import metrics, models
 from lr_core.device import Compute
-from lr_core.fast import steps
+from lr_core.fast import accelerate, steps
 from lr_core.fast.classifier import convolutions
 from lr_core.settings import Settings
-from lr_core.training import Training
+from lr_core.training import Trainer
 
 pytestmark = pytest.mark.xdist_group("compiled")  # with test_speed_changes_nothing.py: one worker compiles for both
 
@@ -38,7 +38,9 @@ def networks(training: bool = True) -> tuple[models.Classifier, models.Classifie
             nn.Sequential.forward(network, latents(50, 2))
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-    return network.train(training), copy.deepcopy(network).double().train(training)
+    twin = copy.deepcopy(network).double().train(training)
+    accelerate(network.train(training))
+    return network, twin
 
 
 def compressors(training: bool = True) -> tuple[models.Compressor, models.Compressor]:
@@ -48,7 +50,9 @@ def compressors(training: bool = True) -> tuple[models.Compressor, models.Compre
             nn.Sequential.forward(network, photographs(50) / 255)
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-    return network.train(training), copy.deepcopy(network).double().train(training)
+    twin = copy.deepcopy(network).double().train(training)
+    accelerate(network.train(training))
+    return network, twin
 
 
 def photographs(images: int) -> Tensor:
@@ -144,9 +148,9 @@ def trained(threads: int, precision: str, images: int) -> dict[str, Tensor]:
     """Weights, BatchNorm statistics and momentum after two epochs of both networks, and what they then predict."""
     where = Compute(torch.device("cpu"), precision, threads)
     settings = Settings(batch_size=300, max_epochs=2)
-    network = nn.Sequential(*map(where.place, models.build(0)))
+    network = accelerate(nn.Sequential(*map(where.place, models.build(0))))
     labels = torch.arange(images) % 10
-    training = Training(
+    trainer = Trainer(
         network,
         photographs(images),
         labels,
@@ -154,10 +158,10 @@ def trained(threads: int, precision: str, images: int) -> dict[str, Tensor]:
         compute=where,
         generator=torch.Generator().manual_seed(0),
     )
-    epochs = list(training)
+    epochs = list(trainer.epochs())
     with where.sharing():
         predicted = metrics.predict(network, [photographs(images)], "batch", 150, torch.Generator())
-    return training.state() | {"loss": torch.tensor([epoch.loss for epoch in epochs]), "predicted": predicted[0]}
+    return trainer.state() | {"loss": torch.tensor([epoch.loss for epoch in epochs]), "predicted": predicted[0]}
 
 
 # Only single precision is computed in blocks: a batch of 300 is three of the classifier's and five of the compressor's.
@@ -189,7 +193,8 @@ def test_what_a_step_raises_is_raised_once_all_threads_have_ended(failing: int) 
 
 def test_a_batchnorm_without_momentum_averages_over_all_batches() -> None:
     network, _ = models.build(0)
-    ours, exact = network.train(), copy.deepcopy(network).double()
+    exact = copy.deepcopy(network.train()).double()
+    ours = accelerate(network)
     for twin in (ours, exact):
         for layer in twin:
             if isinstance(layer, nn.BatchNorm2d):

@@ -39,9 +39,9 @@ def lab(tmp_path_factory):
     startup = folder / "ipython" / "profile_default" / "startup" / "absent.py"
     startup.parent.mkdir(parents=True)
     startup.write_text(
-        "import dataclasses, pathlib\nfrom lr_core import datasets, live\n"
-        "datasets.raw_folder = lambda: pathlib.Path('none')\n"
-        "live.QUICK = dataclasses.replace(live.QUICK, precision='fp64')\n"
+        "import dataclasses, pathlib\nfrom lr_core import experiment\nfrom lr_lab.data import catalogue\n"
+        "catalogue.raw_folder = lambda: pathlib.Path('none')\n"
+        "experiment.QUICK = dataclasses.replace(experiment.QUICK, precision='fp64')\n"
     )
     own |= {"IPYTHONDIR": str(folder / "ipython"), "LR_DATA_PATH": ""}
     (folder / "CONFIG").mkdir()

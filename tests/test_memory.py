@@ -48,12 +48,13 @@ def test_encoding_the_stored_images_again_gives_the_stored_latents(first_task, d
 
 
 def test_the_memory_of_a_run_is_paired_with_its_images(watched):
-    task, data = watched.run.first, watched.run.dataset
+    task, data = watched.tasks[0], watched.dataset
     memories = [kept for *_, kept in watched.trained if kept is not None]
     assert [len(kept) for kept in memories] == [4, 22]  # 5 % and 25 % of 90
     for kept in memories:
-        stored = task.train[kept.positions]
-        again = encode(watched.run.compressor, data.images.unsqueeze(1)[stored], watched.run.compute)
+        stored = kept.positions
+        assert set(stored.tolist()) <= set(task.train.tolist())
+        again = encode(watched.frozen[0][0], data.images.unsqueeze(1)[stored], watched.compute)
         assert torch.equal(kept.latents, again)
         assert torch.equal(kept.labels.long(), data.labels[stored])
         assert set(kept.labels.tolist()) <= {0, 1, 2, 3, 4}
@@ -84,7 +85,7 @@ def test_how_many_images_a_share_keeps(images, share, kept):
 
 @given(st.floats().filter(lambda share: not 0 < share <= 1))
 def test_share_outside_0_to_1_is_refused(share):
-    with pytest.raises(UsageError, match=r"memory share .* outside \(0, 1\]"):
+    with pytest.raises(UsageError, match="more than 0 and at most 100 %"):
         memory.choose(*numbered(10), share, generator())
 
 

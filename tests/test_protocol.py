@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lr_core import models
+from lr_core import metrics, models
 from lr_core.device import Compute, resolve
 from lr_core.experiment import encode, freeze
 from lr_core.metrics import is_evaluated
 from lr_core.settings import CASES, EVALUATIONS, PROTOCOL_VERSION, Settings
 from lr_core.tasks import split
 from lr_lab.data import catalogue
-from lr_lab.runs import execute, monitor, protocol, provenance, records
+from lr_lab.runs import execute, provenance, records
+from lr_lab.runs.checkpoints import Checkpoints
 from lr_lab.runs.profiles import PROFILES
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -136,7 +137,7 @@ def compressor_state(weights):
 
 
 def test_the_compressor_is_bit_equal_before_and_after_the_second_task(watched):
-    assert len(watched.frozen) == 1  # after the first task, for all replay arms
+    assert len(watched.frozen) == 2  # after the first task, one of each replay arm
     for compressor, before in watched.frozen:
         after = compressor.state_dict()
         assert len(before) == 14  # weights and biases, and BatchNorm's three buffers in two layers
@@ -189,16 +190,15 @@ def test_one_first_task_serves_all_arms(watched):
 
 def test_each_image_is_encoded_once_for_all_arms_not_once_an_epoch(watched, tiny):
     assert tiny.max_epochs > 1
-    ((compressor, _),) = watched.frozen
     both_tasks = 2 * (90 + 10)
-    assert watched.compressed[id(compressor)] == both_tasks
+    assert sum(watched.compressed.values()) == both_tasks
 
 
 def test_each_replay_arm_trains_on_the_latents_of_the_new_images(watched):
-    task, data = watched.run.second, watched.run.dataset
-    ((compressor, _),) = watched.frozen
+    task, data = watched.tasks[1], watched.dataset
+    compressor, _ = watched.frozen[0]
     for _, inputs, _, _ in watched.trained[1:3]:
-        expected = encode(compressor, data.images.unsqueeze(1)[task.train], watched.run.compute)
+        expected = encode(compressor, data.images.unsqueeze(1)[task.train], watched.compute)
         assert torch.equal(inputs, expected)
 
 
@@ -223,13 +223,13 @@ def test_what_is_not_looked_at_changes_neither_weights_nor_accuracies(digits, ti
     settings = replace(tiny, memory_shares=(), max_epochs=4, learning_rate=1e-4)  # far from the target
 
     def trained(name):
-        kept = protocol.Checkpoints(tmp_path / name)
-        result = protocol.Run(digits, CASES[1], 0, settings, checkpoints=kept).result()
+        kept = Checkpoints(tmp_path / name)
+        result = execute.train(digits, CASES[1], 0, settings, checkpoints=kept)
         return result, {arm: kept.read(arm)[0] for arm in ("first-task", "no-replay")}
 
-    monkeypatch.setattr(monitor, "is_evaluated", lambda epoch: epoch in (0, 2))
+    monkeypatch.setattr(metrics, "is_evaluated", lambda epoch: epoch in (0, 2))
     few, weights = trained("few")
-    monkeypatch.setattr(monitor, "is_evaluated", lambda epoch: True)
+    monkeypatch.setattr(metrics, "is_evaluated", lambda epoch: True)
     all_of_them, same_weights = trained("all")
     for arm, full in zip(few["arms"], all_of_them["arms"], strict=True):
         epochs = arm["curve"]["epochs"]
@@ -266,8 +266,8 @@ def test_accuracies_are_the_last_points_of_the_curves(watched, mode):
 
 @MODES
 def test_confusion_counts_every_test_image(watched, mode):
-    labels = watched.run.dataset.labels
-    in_test = [labels[task.test].bincount(minlength=10) for task in (watched.run.first, watched.run.second)]
+    labels = watched.dataset.labels
+    in_test = [labels[task.test].bincount(minlength=10) for task in watched.tasks]
     for number, arm in enumerate(watched.result["arms"]):
         counts = torch.tensor(arm["confusion"][mode])
         expected = in_test[0] if number == 0 else in_test[0] + in_test[1]
@@ -297,10 +297,10 @@ def test_progress_grows_to_the_end(watched, tiny, tiny_arms):
 def test_latent_map(watched, tiny):
     latents = watched.result["latents"]
     assert 0 < latents["explained_variance_ratio"][1] <= latents["explained_variance_ratio"][0] < 1
-    for name, task in (("first", watched.run.first), ("second", watched.run.second)):
+    for name, task in (("first", watched.tasks[0]), ("second", watched.tasks[1])):
         points = latents["tasks"][name]
         assert points["image"] == task.test[: tiny.latent_sample].tolist()
-        assert points["label"] == watched.run.dataset.labels[task.test][: tiny.latent_sample].tolist()
+        assert points["label"] == watched.dataset.labels[task.test][: tiny.latent_sample].tolist()
         assert [len(xy) for xy in points["xy"]] == [2] * tiny.latent_sample
     assert [len(by_arm["running"]) for by_arm in latents["predicted"]] == [1, 2, 2, 2]  # tasks with predictions
     assert latents["last_correct"][0] is None
@@ -330,10 +330,10 @@ from lr_core.experiment import encode, freeze
 from lr_core.settings import Settings, find_case
 from lr_core.tasks import split
 from lr_lab.data import catalogue
-from lr_lab.runs import protocol, records
+from lr_lab.runs import execute, records
 torch.set_num_threads(1)
 settings = Settings.from_dict(json.loads(sys.argv[1]))
-result = protocol.Run(catalogue.load("digits"), find_case(1), 0, settings).result()
+result = execute.train(catalogue.load("digits"), find_case(1), 0, settings)
 record = records.make(records.RunId("smoke", "digits", 1, 0), settings, result)
 print(json.dumps(records.without_timings(record)))
 """
@@ -357,7 +357,7 @@ def short(tiny):
 @pytest.fixture(scope="module")
 def short_runs(digits, short):
     """Seeds 0 and 1."""
-    return [protocol.Run(digits, CASES[1], seed, short).result() for seed in (0, 1)]
+    return [execute.train(digits, CASES[1], seed, short) for seed in (0, 1)]
 
 
 def test_another_seed_gives_another_run(short_runs, watched):
@@ -373,8 +373,8 @@ def test_a_run_leaves_the_global_generator_alone(digits, tiny, watched, tmp_path
     folder = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms")
     (folder / "no-replay.safetensors").unlink()
     before = torch.get_rng_state()
-    kept = protocol.Checkpoints(folder)
-    protocol.Run(digits, CASES[1], 0, replace(tiny, max_epochs=1), checkpoints=kept).result()
+    kept = Checkpoints(folder)
+    execute.train(digits, CASES[1], 0, replace(tiny, max_epochs=1), checkpoints=kept)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -460,7 +460,7 @@ def test_golden_numbers(watched, tiny, request):
 
     Records are keyed by `PROTOCOL_VERSION`, not by the sources, so that a refactoring does not force hours of
     training; this test is what makes that safe. Who changes the numbers on purpose raises `PROTOCOL_VERSION` in
-    py and then regenerates the file:
+    settings.py and then regenerates the file:
 
         python -m pytest tests/test_protocol.py -k golden --update-golden
     """

@@ -2,27 +2,31 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import TINY
 from matplotlib.figure import Figure
 from test_figures import DIFFERENCES
 
-from lr_core.experiment import Look, TaskSequence
+from lr_core import experiment
+from lr_core.experiment import Evaluation, TaskSequence
 from lr_core.rounding import rounded
+from lr_core.settings import find_case
 from lr_lab import plots
-from lr_lab.runs import protocol
+from lr_lab.runs import execute
 
 HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 GENERATOR = np.random.default_rng(0)
 POINTS, LATENTS = GENERATOR.normal(size=(40, 2)), torch.from_numpy(GENERATOR.normal(size=(5, 1, 6, 6)))
 MATRIX = [(0.95,), (0.85, 0.92)]
 LOOKS = [
-    Look(0, 0, None, {"mixed": (0.1,)}),
-    Look(0, 1, 0.5, {"mixed": (2 / 3,)}),
-    Look(1, 0, None, {"mixed": (2 / 3, 0.0)}),
+    Evaluation(0, 0, None, {"mixed": (0.1,)}),
+    Evaluation(0, 1, 0.5, {"mixed": (2 / 3,)}),
+    Evaluation(1, 0, None, {"mixed": (2 / 3, 0.0)}),
 ]
 RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
 
@@ -41,8 +45,8 @@ def other_processor(value):
         return {name: item if name == "memory_share" else other_processor(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(map(other_processor, value))
-    if isinstance(value, Look):
-        return Look(value.task, value.epoch, value.train_accuracy, other_processor(value.accuracy))
+    if isinstance(value, Evaluation):
+        return Evaluation(value.task, value.epoch, value.train_accuracy, other_processor(value.accuracy))
     return value
 
 
@@ -91,7 +95,7 @@ def test_last_bits_leave_no_trace_in_a_plane(digits, tiny, double, monkeypatch):
     assert shares == same_shares
 
 
-def test_a_record_has_coordinates_that_are_rounded_and_zeros_without_sign(watched, monkeypatch):
+def test_a_record_has_coordinates_that_are_rounded_and_zeros_without_sign(digits, monkeypatch):
     class Plane:
         explained_variance_ratio_ = np.array([2 / 3, 1 / 3])
 
@@ -101,8 +105,9 @@ def test_a_record_has_coordinates_that_are_rounded_and_zeros_without_sign(watche
         def transform(self, rows):
             return np.tile([-1e-9, 2 / 3], (len(rows), 1))
 
-    monkeypatch.setattr(protocol, "PCA", lambda **options: Plane())
-    drawn = watched.run._latent_map([])
+    monkeypatch.setattr(experiment, "PCA", lambda **options: Plane())
+    settings = replace(TINY, memory_shares=(), max_epochs=1)
+    drawn = execute.train(digits, find_case(1), 0, settings)["latents"]
     assert drawn["explained_variance_ratio"] == [0.666667, 0.333333]
     assert {str(xy) for task in drawn["tasks"].values() for xy in task["xy"]} == {"[0.0, 0.6667]"}
 

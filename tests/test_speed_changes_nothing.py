@@ -12,6 +12,7 @@ from torch import nn
 from lr_core import memory, metrics, models, training
 from lr_core.device import Compute
 from lr_core.experiment import encode, freeze
+from lr_core.fast import accelerate
 from lr_core.settings import Settings, make_generator
 from lr_core.tasks import split
 
@@ -73,14 +74,15 @@ def two_tasks(digits, where, settings, seed=0):
     (old, old_labels), (new, new_labels) = (
         images_of(digits, split(digits, classes, settings, seed)) for classes in TASKS
     )
-    compressor, classifier = (where.place(network) for network in models.build(seed))
+    compressor, classifier = (accelerate(where.place(network)) for network in models.build(seed))
     options = {"settings": settings, "compute": where}
     network = nn.Sequential(compressor, classifier)
-    epochs = list(training.Training(network, old, old_labels, generator=generator("1"), **options))
+    epochs = list(training.Trainer(network, old, old_labels, generator=generator("1"), **options).epochs())
     freeze(compressor)
     kept = memory.choose(encode(compressor, old, where), old_labels, 0.25, generator("memory"))
     latents = encode(compressor, new, where)
-    epochs += training.Training(classifier, latents, new_labels, generator=generator("2"), memory=kept, **options)
+    replaying = training.Trainer(classifier, latents, new_labels, generator=generator("2"), memory=kept, **options)
+    epochs += replaying.epochs()
     return epochs, network
 
 

@@ -75,13 +75,13 @@ def by_hand(network, momentum, replay):
 def begin(net, settings=SETTINGS, seed=7, **options):
     compute = options.pop("compute", Compute(torch.device("cpu"), "fp64", 1))
     images = options.pop("images", inputs())
-    return training.Training(
+    return training.Trainer(
         net, images, LABELS, settings=settings, compute=compute, generator=generator(seed), **options
     )
 
 
 def train(*arguments, **options):
-    return list(begin(*arguments, **options))
+    return list(begin(*arguments, **options).epochs())
 
 
 # -- batches ------------------------------------------------------------------------------------------------------
@@ -190,9 +190,9 @@ def test_training_stops_at_the_cap(cap):
     assert [epoch.number for epoch in train(network(), settings)] == list(range(1, cap + 1))
 
 
-def test_whoever_asks_for_epochs_may_evaluate_meanwhile():
+def test_the_caller_may_evaluate_between_epochs():
     net, heard = network(), []
-    for epoch in begin(net):
+    for epoch in begin(net).epochs():
         assert net.training
         net.eval()  # as measuring accuracy does: the next epoch trains all the same
         heard.append(epoch)
@@ -214,14 +214,14 @@ def test_training_goes_on_after_any_epoch_as_if_it_had_not_been_interrupted(mome
     epochs = train(whole, settings, memory=kept())
     begun = begin(network(), settings, memory=kept())
     for _ in range(after):
-        next(begun)
+        next(begun.epochs())
     state = {name: value.clone() for name, value in begun.state().items()}
-    for _ in begun:  # what is made of it afterwards does not matter
+    for _ in begun.epochs():  # what is made of it afterwards does not matter
         pass
     net = network()
     resumed = begin(net, settings, seed=8, memory=kept())
     resumed.resume(state, epochs[after - 1])
-    assert list(resumed) == epochs[after:]
+    assert list(resumed.epochs()) == epochs[after:]
     for name, value in whole.state_dict().items():
         assert torch.equal(net.state_dict()[name], value), name
 
@@ -229,11 +229,11 @@ def test_training_goes_on_after_any_epoch_as_if_it_had_not_been_interrupted(mome
 def test_what_had_reached_its_target_is_not_trained_on():
     settings = replace(SETTINGS, target_train_accuracy=0.5, max_epochs=100)
     begun = begin(network(), settings, images=separable())
-    epochs = list(begun)
+    epochs = list(begun.epochs())
     resumed = begin(network(), settings, images=separable())
     resumed.resume(begun.state(), epochs[-1])
     assert resumed.reached_target
-    assert list(resumed) == []
+    assert list(resumed.epochs()) == []
 
 
 # -- randomness and precision -------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
-"""Tasks learned one after the other while one looks on: what the notebooks for trying things out are made of.
+"""The experiment: tasks learned one after the other, with or without a memory of latents. `TaskSequence` is all of it.
 
-`TaskSequence` is the protocol with its choices left open: any split of the classes into two tasks or more, and a
-compressor, a classifier or a memory policy of one's own. With two tasks and the paper's parts it computes, bit for bit,
-what an arm of `protocol.Run` does.
+The paper's case is a sequence of two tasks: the first is learned by compressor and classifier together, then the
+compressor is frozen, a share of the first task is kept as latents, and the classifier learns the second task while it
+replays them (section 5). Everything the paper leaves open is a parameter.
 
-Public, in reading order: `QUICK`, `Policy`, `ARMS`, `arm_name`, `encode`, `freeze`, `Look`, `Forgotten`, `TaskSequence`.
+Public, in reading order: `QUICK`, `ARMS`, `arm_name`, `encode`, `freeze`, `Policy`, `Evaluation`, `Forgotten`, `TaskSequence`.
 """
 
 from __future__ import annotations
@@ -21,31 +21,26 @@ from torch import Tensor, nn
 from lr_core import memory, metrics, models
 from lr_core.device import Compute, resolve
 from lr_core.errors import UsageError
-from lr_core.memory import LatentMemory, check_share
+from lr_core.memory import LatentMemory
 from lr_core.rounding import rounded
-from lr_core.settings import CLASSES, EVALUATIONS, Settings, derived_seed, make_generator
-from lr_core.tasks import Dataset, Inputs, Task, check_tasks, split
-from lr_core.training import Training
+from lr_core.settings import CLASSES, EVALUATIONS, Settings, check_share, check_tasks, derived_seed, make_generator
+from lr_core.tasks import Dataset, Inputs, Task, split
+from lr_core.training import Epoch, Trainer
 
 QUICK = Settings(images_per_class=200, batch_size=50, learning_rate=0.01, max_epochs=6)
 """Seconds a task on two cores: as many updates as a few hundred images a class and a small batch allow."""
 
-Policy = Callable[[Tensor, Tensor, float, torch.Generator], LatentMemory]
-"""Which latents of a finished task are kept: (n, 1, 6, 6) latents, (n,) labels, share, generator, as `memory.choose`."""
-
-
-FIRST_TASK, REPLAY, NO_REPLAY = "first-task", "replay", "no-replay"
-ARMS = (FIRST_TASK, REPLAY, NO_REPLAY)
+FIRST_TASK, REPLAY, NO_REPLAY = ARMS = ("first-task", "replay", "no-replay")
 
 
 def arm_name(arm: str, share: float | None) -> str:
-    """What an arm is called in file names, in progress and when its batches are drawn: "replay-0.05", say."""
+    """Name of an arm in files, in progress and in the seed of its batches: "replay-0.05", say."""
     return arm if share is None else f"{arm}-{share!r}"
 
 
 @torch.no_grad()
 def encode(compressor: nn.Module, images: Tensor, compute: Compute, batch_size: int = 1000) -> Tensor:
-    """(n, 1, 28, 28) uint8 images -> (n, 1, 6, 6) latents through the frozen compressor (running statistics)."""
+    """(n, 1, 28, 28) uint8 images -> (n, 1, 6, 6) latents, by the compressor's running statistics."""
     compressor.eval()
     with compute.sharing(), compute.autocast():
         latents = torch.cat([compressor(batch) for batch in images.split(batch_size)])
@@ -57,13 +52,17 @@ def freeze(compressor: nn.Module) -> None:
     compressor.requires_grad_(False).eval()
 
 
+Policy = Callable[[Tensor, Tensor, float, torch.Generator], LatentMemory]
+"""Which latents of a finished task are kept: (n, 1, 6, 6) latents, (n,) labels, share, generator, as `memory.choose`."""
+
+
 @dataclass(frozen=True)
-class Look:
+class Evaluation:
     """What the network knows at one moment: before a task (epoch 0) or after one of its epochs."""
 
     task: int  # the one being learned, from 0
     epoch: int  # of that task
-    train_accuracy: float | None  # tallied while training; None at epoch 0
+    train_accuracy: float | None  # counted while training, by batch statistics; None at epoch 0
     accuracy: Mapping[str, tuple[float, ...]]  # evaluation mode -> on the test images of each task so far
 
 
@@ -73,31 +72,40 @@ class Forgotten:
 
     positions: Tensor  # (n,) int64 into the data set
     labels: Tensor  # (n,) int64
-    predicted: Tensor  # (n,) int64: what they are taken for now
+    predicted: Tensor  # (n,) int64: the class that is predicted now
     known: int  # how many were right when their task had been learned
 
 
 class TaskSequence:
-    """Tasks, the networks that learn them, and what was seen of it so far.
+    """Tasks, the networks that learn them, and what was measured on the way.
+
+    Every draw has a seed of its own, so no number depends on what was computed before it.
 
     Parameters
     ----------
-    dataset : one of `datasets.load`, or one's own (`own.from_arrays`, `own.from_folder`)
     tasks : the classes of each task, in the order of learning
     share : of each finished task's training images that is kept as latents; None replays nothing
     seed : draws split, weights, batches and memory
     settings : of training; `memory_shares` and `latent_sample` are not used
-    frozen : whether the compressor stays as the first task left it; by default where there is replay (latents that
-        were stored must stay valid), so that without replay the whole network goes on learning, as in the paper
-    compressor : of one's own: (n, 1, 28, 28) floats in [0, 1] -> latents; (n, 1, 6, 6) for the paper's classifier
-    classifier : of one's own: latents -> (n, 10) log-probabilities
+    frozen : whether the compressor stays as the first task left it. By default with replay only, as in the paper:
+        stored latents hold for one compressor. Without replay the whole network goes on learning
+    compressor : another one: (n, 1, 28, 28) floats in [0, 1] -> latents; (n, 1, 6, 6) for the paper's classifier
+    classifier : another one: latents -> (n, 10) log-probabilities
     policy : which latents are kept
-    compute : device and precision; found by `compute.resolve` where not given
+    compute : device and precision; `device.resolve` finds them where not given
+    accelerate : called with each network; `fast.accelerate` makes the paper's networks about three times as fast
+
+    Attributes
+    ----------
+    evaluations : one before each task, then those after the epochs that `metrics.is_evaluated` names
+    predicted : evaluation mode -> for each task so far, (n,) predicted classes of its test images, at the last evaluation
+    kept : the memory of each finished task; positions are those in the data set
+    trainer : of the task at hand
 
     Raises
     ------
     UsageError
-        The split, the share or the networks do not fit; the message says what would.
+        Tasks, share or networks do not fit; the message says what would.
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class TaskSequence:
         classifier: nn.Module | None = None,
         policy: Policy = memory.choose,
         compute: Compute | None = None,
+        accelerate: Callable[[nn.Module], object] | None = None,
     ) -> None:
         check_tasks(tasks, len(dataset.class_names))
         self._choose(share, frozen, policy)
@@ -120,50 +129,29 @@ class TaskSequence:
         self.compute = compute or resolve(settings.precision)
         self.tasks = [split(dataset, task, settings, seed) for task in tasks]
         self.compressor, self.classifier = self._networks(compressor, classifier)
-        self.looks: list[Look] = []
-        self.kept: list[LatentMemory] = []  # one for each finished task; positions are those in the data set
-        self._predicted: dict[str, list[Tensor]] = {}  # at the latest look, by evaluation mode, for each task so far
-        self._once: list[dict[str, Tensor]] = []  # for each finished task, what it got when it had been learned
+        if accelerate:
+            for network in (self.compressor, self.classifier):
+                accelerate(network)
+        self.evaluations: list[Evaluation] = []
+        self.predicted: dict[str, list[Tensor]] = {}
+        self.kept: list[LatentMemory] = []
+        self.trainer: Trainer | None = None
+        self._inputs: list[Inputs] = []  # of the tasks so far, as the task at hand uses them
+        self._learned: list[dict[str, Tensor]] = []  # of each finished task, its predictions when it had been learned
+        self._latents: dict[int, Inputs] = {}  # of the frozen compressor: encoded once, also for all branches
 
     # -- learning -----------------------------------------------------------------------------------------------
 
-    def learn(self, until: int | None = None) -> Iterator[Look]:
-        """Learn the next tasks, all or up to a number of them, and look before each and after each epoch.
+    def learn(self, until: int | None = None) -> Iterator[Evaluation]:
+        """Learn the next tasks, all or up to a number of them; yields each evaluation.
 
-        Who stops asking keeps what was learned so far.
+        The caller may break out early: what was learned so far stays.
         """
-        network: nn.Module = nn.Sequential(self.compressor, self.classifier)
-        inputs = [self._images(task) for task in self.tasks]
-        for number in range(len(self._once), until or len(self.tasks)):
-            if number and self.frozen and network is not self.classifier:
-                freeze(self.compressor)
-                inputs = [self._latents(each) for each in inputs]
-                network = self.classifier
-            if number and self.share is not None:
-                self._remember(number - 1, inputs[number - 1])
-            new = inputs[number]
-            yield self._look(network, inputs[: number + 1], 0, None)
-            for epoch in Training(
-                network, new.train, new.train_labels, settings=self.settings, compute=self.compute,
-                generator=make_generator(self.seed, "batches", *self._purpose(number)), memory=self.memory,
-            ):  # fmt: skip
-                yield self._look(network, inputs[: number + 1], epoch.number, epoch.train_accuracy)
-            self._once.append({mode: predicted[number] for mode, predicted in self._predicted.items()})
-
-    def branch(
-        self, share: float | None = None, *, frozen: bool | None = None, policy: Policy = memory.choose
-    ) -> TaskSequence:
-        """A copy that goes on with another memory; for a sequence that has learned its first task and no other."""
-        if len(self._once) != 1 or self.looks[-1].task:
-            raise UsageError(
-                "only where the first task alone has been learned can other ways be taken: learn(1) does that"
-            )
-        other = copy.copy(self)
-        other.compressor, other.classifier = copy.deepcopy((self.compressor, self.classifier))
-        other.looks, other.kept, other._once = self.looks[:], [], self._once[:]
-        other._predicted = dict(self._predicted)
-        other._choose(share, frozen, policy)
-        return other
+        for _ in range(len(self._learned), until or len(self.tasks)):
+            yield self.begin()
+            for epoch in self.epochs():
+                if self.evaluations[-1].epoch == epoch.number:
+                    yield self.evaluations[-1]
 
     def run(self, until: int | None = None) -> TaskSequence:
         """`learn` in one go; returns the sequence itself."""
@@ -171,47 +159,102 @@ class TaskSequence:
             pass
         return self
 
+    def begin(self) -> Evaluation:
+        """Prepare the next task, freeze and fill the memory where that is due, and evaluate before the first epoch."""
+        number = len(self._learned)
+        if self._is_frozen:
+            freeze(self.compressor)
+        self._inputs = [self._of_task(place) for place in range(number + 1)]
+        if number and self.share is not None and len(self.kept) < number:
+            self._remember(number - 1)
+        new = self._inputs[number]
+        self.trainer = Trainer(
+            self.classifier if self._is_frozen else nn.Sequential(self.compressor, self.classifier),
+            new.train, new.train_labels, settings=self.settings, compute=self.compute,
+            generator=make_generator(self.seed, "batches", *self._purpose(number)), memory=self.memory,
+        )  # fmt: skip
+        return self._evaluate(0, None)
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train the task at hand to its end; yields each epoch, after its evaluation where there is one."""
+        assert self.trainer is not None, "begin() prepares a task"
+        for epoch in self.trainer.epochs():
+            if self.trainer.finished or metrics.is_evaluated(epoch.number):
+                self._evaluate(epoch.number, epoch.train_accuracy)
+            yield epoch
+        self._finish()
+
+    def resume(self, state: dict[str, Tensor], epoch: Epoch) -> None:
+        """Go on with the task at hand from a `Trainer.state` after that epoch."""
+        assert self.trainer is not None, "begin() prepares a task"
+        self.trainer.resume(state, epoch)
+        self._predict()
+
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Count the next task as learned, with these weights of its network."""
+        self.begin()
+        assert self.trainer is not None
+        self.trainer.network.load_state_dict(weights)
+        self._predict()
+        self._finish()
+
+    def branch(
+        self, share: float | None = None, *, frozen: bool | None = None, policy: Policy = memory.choose
+    ) -> TaskSequence:
+        """A copy that goes on with another memory; for a sequence that has learned its first task and no other."""
+        if len(self._learned) != 1 or self.evaluations[-1].task:
+            raise UsageError("a branch starts where the first task alone has been learned: learn(1) does that")
+        other = copy.copy(self)
+        other.compressor, other.classifier = copy.deepcopy((self.compressor, self.classifier))
+        other.evaluations, other.kept, other._learned = self.evaluations[:], [], self._learned[:]
+        other.predicted = dict(self.predicted)
+        other._choose(share, frozen, policy)
+        return other
+
+    @property
+    def _is_frozen(self) -> bool:
+        return self.frozen and len(self._learned) > 0
+
     def _choose(self, share: float | None, frozen: bool | None, policy: Policy) -> None:
         if share is not None:
             check_share(share)
             if frozen is False:
-                raise UsageError("replay of latents needs a frozen compressor: what was stored would lose its meaning")
+                raise UsageError("replay of latents needs a frozen compressor: stored latents hold for one compressor")
         self.share, self.policy = share, policy
         self.frozen = share is not None if frozen is None else frozen
 
-    def _look(self, network: nn.Module, inputs: Sequence[Inputs], epoch: int, train_accuracy: float | None) -> Look:
-        newest_first = list(reversed(inputs))
-        accuracy = {}
-        for mode in EVALUATIONS:
-            shuffle = make_generator(self.seed, "mixed", "test")  # the same after every epoch, as in the protocol
-            with self.compute.sharing(), self.compute.autocast():
-                tests = [each.test for each in newest_first]
-                predicted = metrics.predict(network, tests, mode, self.settings.batch_size, shuffle)
-            self._predicted[mode] = predicted[::-1]
-            accuracy[mode] = tuple(
-                metrics.accuracy(classes, each.test_labels)
-                for classes, each in zip(self._predicted[mode], inputs, strict=True)
-            )
-        self.looks.append(Look(len(inputs) - 1, epoch, train_accuracy, accuracy))
-        return self.looks[-1]
+    def _of_task(self, number: int) -> Inputs:
+        """Images, or latents where the compressor is frozen."""
+        if self._is_frozen and number in self._latents:
+            return self._latents[number]
+        task, images, labels = self.tasks[number], self.dataset.images.unsqueeze(1), self.dataset.labels
+        parts = (images[task.train], labels[task.train], images[task.test], labels[task.test])
+        inputs = Inputs(*(part.to(self.compute.device) for part in parts))
+        if self._is_frozen:
+            train, test = (encode(self.compressor, part, self.compute) for part in (inputs.train, inputs.test))
+            inputs = self._latents[number] = Inputs(train, inputs.train_labels, test, inputs.test_labels)
+        return inputs
 
-    def _remember(self, number: int, task: Inputs) -> None:
+    def _remember(self, number: int) -> None:
         assert self.share is not None
-        draw = make_generator(self.seed, "memory", *([number] if number else []))
+        draw, task = make_generator(self.seed, "memory", *([number] if number else [])), self._inputs[number]
         kept = self.policy(task.train, task.train_labels, self.share, draw)
         self.kept.append(LatentMemory(kept.latents, kept.labels, self.tasks[number].train[kept.positions.cpu()]))
 
     def _purpose(self, number: int) -> list[object]:
-        # As the protocol's arms are called, so that the same batches are drawn.
+        """The words in the seed of the batches. The paper's arms have their names."""
         if number == 0:
             return [FIRST_TASK]
         arm = REPLAY if self.share is not None else "frozen" if self.frozen else NO_REPLAY
         return [arm_name(arm, self.share), *([number] if number > 1 else [])]
 
+    def _finish(self) -> None:
+        self._learned.append({mode: classes[len(self._learned)] for mode, classes in self.predicted.items()})
+
     def _networks(self, compressor: nn.Module | None, classifier: nn.Module | None) -> tuple[nn.Module, nn.Module]:
         papers = models.build(derived_seed(self.seed, "weights"))
-        own = papers[0] if compressor is None else nn.Sequential(_Scaled(), compressor)
-        networks = self.compute.place(own), self.compute.place(classifier or papers[1])
+        chosen = papers[0] if compressor is None else nn.Sequential(_Scaled(), compressor)
+        networks = self.compute.place(chosen), self.compute.place(classifier or papers[1])
         two = self.dataset.images[:2].unsqueeze(1).to(self.compute.device)
         for module in networks:
             module.eval()
@@ -231,21 +274,46 @@ class TaskSequence:
             raise UsageError(f"the classifier gives {shape} for two images; it must be (2, {CLASSES})")
         return networks
 
-    def _images(self, task: Task) -> Inputs:
-        images, labels = self.dataset.images.unsqueeze(1), self.dataset.labels
-        parts = (images[task.train], labels[task.train], images[task.test], labels[task.test])
-        return Inputs(*(part.to(self.compute.device) for part in parts))
+    # -- measuring ----------------------------------------------------------------------------------------------
 
-    def _latents(self, task: Inputs) -> Inputs:
-        train, test = (encode(self.compressor, part, self.compute) for part in (task.train, task.test))
-        return Inputs(train, task.train_labels, test, task.test_labels)
+    def _evaluate(self, epoch: int, train_accuracy: float | None) -> Evaluation:
+        self._predict()
+        accuracy = {
+            mode: tuple(
+                metrics.accuracy(classes, inputs.test_labels)
+                for classes, inputs in zip(predicted, self._inputs, strict=True)
+            )
+            for mode, predicted in self.predicted.items()
+        }
+        self.evaluations.append(Evaluation(len(self._inputs) - 1, epoch, train_accuracy, accuracy))
+        return self.evaluations[-1]
 
-    # -- what came of it ----------------------------------------------------------------------------------------
+    def _predict(self) -> None:
+        tests = [inputs.test for inputs in self._inputs]
+        for mode in EVALUATIONS:
+            # With one task there is nothing to mix: "mixed" is "batch", without its time.
+            alone = mode == "mixed" and len(tests) == 1
+            self.predicted[mode] = self.predicted["batch"] if alone else self._classes(tests, mode, "test")
+
+    def _classes(self, parts: Sequence[Tensor], mode: str, purpose: str) -> list[Tensor]:
+        """(n,) predicted classes of each part, the parts being in the order of the tasks."""
+        assert self.trainer is not None
+        shuffle = make_generator(self.seed, "mixed", purpose)  # the same after every epoch
+        with self.compute.sharing(), self.compute.autocast():
+            newest_first = list(reversed(parts))
+            found = metrics.predict(self.trainer.network, newest_first, mode, self.settings.batch_size, shuffle)
+        return found[::-1]
+
+    def train_accuracy(self, mode: str) -> float:
+        """Accuracy on the training images of the latest task."""
+        tasks = self._inputs if mode == "mixed" else self._inputs[-1:]  # only in mixed batches do other tasks matter
+        predicted = self._classes([inputs.train for inputs in tasks], mode, "train")[-1]
+        return metrics.accuracy(predicted, self._inputs[-1].train_labels)
 
     @property
     def learned(self) -> list[Task]:
         """The tasks that were begun."""
-        return self.tasks[: self.looks[-1].task + 1] if self.looks else []
+        return self.tasks[: self.evaluations[-1].task + 1] if self.evaluations else []
 
     @property
     def memory(self) -> LatentMemory | None:
@@ -261,30 +329,28 @@ class TaskSequence:
         return sum(4 * kept.latents.numel() + len(kept) for kept in self.kept)
 
     def matrix(self, mode: str = "mixed") -> list[tuple[float, ...]]:
-        """Row i: after task i, the accuracy on the test images of tasks 0 to i (the latest, where it was stopped)."""
+        """The accuracy matrix R of `metrics.forgetting`; its last row is the present one."""
         return [
-            [look for look in self.looks if look.task == number][-1].accuracy[mode]
+            [each for each in self.evaluations if each.task == number][-1].accuracy[mode]
             for number in range(len(self.learned))
         ]
 
     def forgetting(self, mode: str = "mixed") -> float | None:
-        """Mean over the tasks but the last of `metrics.forgetting`; None while there is one task alone."""
-        rows = self.matrix(mode)
-        lost = [metrics.forgetting(rows[n][n], rows[-1][n]) for n in range(len(rows) - 1)]
-        return sum(lost) / len(lost) if lost else None
+        """`metrics.forgetting` of the accuracy matrix; None while there is one task alone."""
+        return metrics.forgetting(self.matrix(mode))
 
     def confusion(self, mode: str = "mixed") -> list[list[int]]:
         """(10, 10) counts over the test images of all tasks so far: row the true class, column the predicted one."""
         labels = torch.cat([self.dataset.labels[task.test] for task in self.learned])
-        return metrics.confusion(torch.cat(self._predicted[mode]).cpu(), labels)
+        return metrics.confusion(torch.cat(self.predicted[mode]).cpu(), labels)
 
     def forgotten(self, mode: str = "mixed") -> Forgotten:
         """Of the tasks before the present one, the test images that were known and are no longer."""
         places = range(len(self.learned) - 1)
         positions = torch.cat([self.tasks[n].test for n in places] or [torch.empty(0, dtype=torch.int64)])
         labels = self.dataset.labels[positions]
-        once = torch.cat([self._once[n][mode].cpu() for n in places] or [labels])
-        now = torch.cat([self._predicted[mode][n].cpu() for n in places] or [labels])
+        once = torch.cat([self._learned[n][mode].cpu() for n in places] or [labels])
+        now = torch.cat([self.predicted[mode][n].cpu() for n in places] or [labels])
         lost = (once == labels) & (now != labels)
         return Forgotten(positions[lost], labels[lost], now[lost], int((once == labels).sum()))
 
@@ -300,13 +366,22 @@ class TaskSequence:
         task's variance along the two. The basis is that of the first task's training latents. All are rounded.
         """
 
-        def rows(positions: Tensor) -> np.ndarray:
-            return self.encode(positions).flatten(1).cpu().double().numpy()
+        def latents(number: int, part: str) -> np.ndarray:
+            if self._is_frozen:
+                found = getattr(self._of_task(number), part)
+            else:
+                found = self.encode(getattr(self.tasks[number], part))
+            return found.flatten(1).cpu().double().numpy()
 
-        basis = PCA(n_components=2, svd_solver="full").fit(rows(self.tasks[0].train))
-        tests = [task.test[:sample] for task in self.tasks]
-        points = [(rounded(basis.transform(rows(test))), self.dataset.labels[test].numpy()) for test in tests]
-        first, second = rounded(basis.explained_variance_ratio_)
+        basis = PCA(n_components=2, svd_solver="full").fit(latents(0, "train"))
+        points = [
+            (
+                rounded(basis.transform(latents(number, "test")[:sample])),
+                self.dataset.labels[task.test[:sample]].numpy(),
+            )
+            for number, task in enumerate(self.tasks)
+        ]
+        first, second = rounded(basis.explained_variance_ratio_, 6)
         return points, (float(first), float(second))
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lr_core.errors import UsageError
 from lr_core.models import IMAGE_PIXELS, LATENT_VALUES
+from lr_core.settings import check_share
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,13 @@ class LatentMemory:
         return self.latents[chosen], self.labels[chosen].long()
 
 
-def check_share(share: float) -> None:
-    """Raise UsageError unless `share` of the images is more than nothing and at most all."""
-    if not 0 < share <= 1:
-        raise UsageError(f"a memory of {100 * share:g} % cannot be: choose more than 0 and at most 100 %")
-
-
 def choose(latents: Tensor, labels: Tensor, share: float, generator: torch.Generator) -> LatentMemory:
     """Keep a random `share` of (n, 1, 6, 6) latents, at least two (BatchNorm needs two images in a batch).
 
-    A share is the head of one random order, so with equal generators a small memory is contained in a larger one,
-    and budgets differ by their size alone.
+    The first images of one permutation are kept. So budgets are nested: with equal generators, a larger memory contains
+    a smaller one.
     """
-    if not 0 < share <= 1:
-        raise UsageError(f"memory share {share!r} is outside (0, 1]; give the share of the first task's images to keep")
+    check_share(share)
     order = torch.randperm(len(latents), generator=generator)
     kept = order[: max(2, round(share * len(latents)))].to(latents.device)
     return LatentMemory(latents[kept], labels[kept].to(torch.uint8), kept)

@@ -1,4 +1,4 @@
-"""What is measured: predictions under the three evaluation modes, accuracy, confusion, forgetting."""
+"""What is measured: predictions under the three evaluation modes, accuracy, confusion, forgetting, kinds of errors."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def predict(
     running
         The running averages of training, as `model.eval()` does: each image is judged by itself.
     batch
-        The batch at hand, whose images all come from one task, as when evaluation mode was never switched on. The
-        company that an image keeps then tells the network which task it belongs to.
+        The batch at hand, whose images all come from one task, as when evaluation mode was never switched on. Batch
+        statistics then leak the task.
     mixed
-        The batch at hand, in which the images of all `tasks` are shuffled: batch statistics without that hint. With
-        one task alone there is nothing to mix, and it is the same as "batch".
+        The batch at hand, in which the images of all `tasks` are shuffled: batch statistics without the leak. With
+        one task there is nothing to mix, and it is the same as "batch".
 
     Batches have equal sizes, as near to `batch_size` as possible. The network is left in evaluation mode.
     """
@@ -78,17 +78,47 @@ def confusion(predicted: Tensor, labels: Tensor) -> list[list[int]]:
     return counts.reshape(CLASSES, CLASSES).tolist()
 
 
-def forgetting(before: float, after: float) -> float:
-    """Accuracy on the first task's test images right after learning it, less the same after the second task.
+def forgetting(matrix: Sequence[Sequence[float]]) -> float | None:
+    """Mean loss of accuracy on the tasks before the last one, since each was learned.
 
-    With two tasks this is the forgetting measure of Chaudhry et al. (2018); negative where the second task helped.
+    Row i of the accuracy matrix R holds, after task i, the accuracy on the test images of tasks 0 to i. With T tasks:
+    sum over i < T of (R[i][i] - R[T][i]), divided by T - 1. None for one task. With two tasks this is the measure of
+    Chaudhry et al. (2018). Negative where later tasks helped.
+
+    >>> forgetting([[1.0], [0.5, 0.75], [0.25, 0.25, 1.0]])
+    0.625
     """
-    return before - after
+    lost = [row[place] - matrix[-1][place] for place, row in enumerate(matrix[:-1])]
+    return sum(lost) / len(lost) if lost else None
+
+
+def backward_transfer(matrix: Sequence[Sequence[float]]) -> float | None:
+    """What later tasks did to earlier ones: `forgetting` with the other sign (Lopez-Paz and Ranzato, 2017).
+
+    >>> backward_transfer([[0.5], [0.75, 1.0]])
+    0.25
+    """
+    lost = forgetting(matrix)
+    return None if lost is None else -lost
+
+
+def errors(confusion: Sequence[Sequence[int]], task: Sequence[int], others: Sequence[int]) -> tuple[float, float]:
+    """Errors on the test images of a task, as shares of them: taken for a class of other tasks, and of the task itself.
+
+    The two add up to 1 - accuracy, where no image is taken for a class of no task.
+
+    >>> errors([[6, 2, 2], [1, 9, 0], [0, 0, 5]], task=[0, 1], others=[2])
+    (0.1, 0.15)
+    """
+    images = sum(sum(confusion[true]) for true in task)
+    wrong_task = sum(confusion[true][predicted] for true in task for predicted in others)
+    wrong_class = sum(confusion[true][predicted] for true in task for predicted in task if predicted != true)
+    return wrong_task / images, wrong_class / images
 
 
 def is_evaluated(epoch: int) -> bool:
-    """Whether the test images are predicted after this epoch: 0 to 10, then every fifth. The last one always is.
+    """Whether accuracy is measured after this epoch: 0 to 10, then every fifth. After the last one it always is.
 
-    Accuracy changes most in the first epochs; to predict after each one would take a quarter of the time of a case.
+    It changes most in the first epochs. To measure it after each one would take a quarter of the time of a case.
     """
     return epoch <= 10 or epoch % 5 == 0

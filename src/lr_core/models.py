@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lr_core.fast import winograd
 from lr_core.settings import CLASSES
 
 LATENT_SHAPE = (1, 6, 6)
@@ -16,10 +15,6 @@ IMAGE_PIXELS = 28 * 28
 def _elu() -> nn.ELU:
     # In place, its gradient is taken from its result: a multiplication where there was an exponential.
     return nn.ELU(inplace=True)
-
-
-def _in_full_precision_on_cpu(values: Tensor) -> bool:
-    return values.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 class Compressor(nn.Sequential):
@@ -44,10 +39,6 @@ class Compressor(nn.Sequential):
         """Of uint8 pixels, scaled to [0, 1] here (the paper does not say how), or of floats already in [0, 1]."""
         if images.dtype == torch.uint8:
             images = images.to(next(self.parameters()).dtype) / 255
-        if _in_full_precision_on_cpu(images) and images.dtype == torch.float32 and not images.requires_grad:
-            from lr_core.fast.compressor import compress  # here, because numba takes half a second to import
-
-            return compress(images, list(self))
         return super().forward(images)
 
 
@@ -72,34 +63,6 @@ class Classifier(nn.Sequential):
             nn.Linear(16, CLASSES),
             nn.LogSoftmax(dim=1),
         )
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Layer by layer; on a CPU the convolutions by minimal filtering, but in bf16, which has too few digits for it.
-
-        In single precision by `fused`, in double precision by `winograd` alone.
-        """
-        if not _in_full_precision_on_cpu(latents):
-            return super().forward(latents)
-        layers = list(self)
-        end = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
-        if latents.dtype == torch.float32:
-            from lr_core.fast.classifier import convolutions  # here, because numba takes half a second to import
-
-            values = convolutions(latents, layers[:end])
-        else:
-            # (36, channels, 1, n). Not a view where ELU writes: that would cost autograd copies.
-            values = latents.permute(2, 3, 1, 0).flatten(0, 1).unsqueeze(2)
-            for layer in layers[:end]:
-                match layer:
-                    case nn.Conv2d(weight=weight, bias=Tensor() as bias):
-                        maps = values.squeeze(2).unflatten(0, LATENT_SHAPE[1:])
-                        values = winograd.convolution(maps, weight, bias).flatten(0, 1).unsqueeze(2)
-                    case _:
-                        values = layer(values)
-            values = values.permute(3, 1, 2, 0)  # (n, channels, 1, 36)
-        for layer in layers[end:]:
-            values = layer(values)
-        return values
 
 
 def build(seed: int) -> tuple[Compressor, Classifier]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 from typing import TYPE_CHECKING
 
 from lr_core.errors import UsageError
@@ -40,6 +41,35 @@ def is_whole(value: object, least: int = -LIMIT) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < LIMIT
 
 
+def check_tasks(tasks: Sequence[Sequence[int]], classes: int = CLASSES) -> None:
+    """Raise UsageError unless these are two tasks or more, none empty, no class in two of them, all below `classes`."""
+    every = [number for task in tasks for number in task]
+    if not every:
+        raise UsageError("no class is chosen: write digits, and a bar between tasks, as in 01234 | 56789")
+    if len(tasks) < 2:
+        raise UsageError("there is one task alone, after which nothing can be forgotten: add another, as in 01 | 23")
+    for place, task in enumerate(tasks, start=1):
+        if not task:
+            raise UsageError(f"task {place} is left without a class: name one, or take its bar away")
+    twice = sorted({number for number in every if every.count(number) > 1})
+    if twice:
+        raise UsageError(f"class {twice[0]} is chosen twice: each class belongs to one task")
+    unknown = sorted(set(every) - set(range(classes)))
+    if unknown:
+        raise UsageError(f"there is no class {unknown[0]}: this data set has 0 to {classes - 1}")
+
+
+def is_share(value: object) -> bool:
+    """Whether it is a number in (0, 1]."""
+    return is_number(value) and 0 < value <= 1  # type: ignore[operator]
+
+
+def check_share(share: float) -> None:
+    """Raise UsageError unless `share` of the images is more than nothing and at most all."""
+    if not is_share(share):
+        raise UsageError(f"a memory of {100 * share:g} % cannot be: choose more than 0 and at most 100 %")
+
+
 @dataclass(frozen=True)
 class Case:
     """One row of Table 3: which classes are learned first, and which second."""
@@ -50,19 +80,14 @@ class Case:
     def __post_init__(self) -> None:
         for name, classes in vars(self).items():
             if not isinstance(classes, tuple) or not all(map(is_whole, classes)):
-                raise UsageError(f"case: {name} is {shown(classes)}; it must be a tuple of classes, whole numbers")
-        both = self.first + self.second
-        twice = sorted({c for c in both if both.count(c) > 1})
-        absent = sorted(set(range(CLASSES)) - set(both))
-        unknown = sorted(set(both) - set(range(CLASSES)))
-        if twice:
-            raise UsageError(f"case {self.first} -> {self.second}: class {twice} appears twice; tasks must not overlap")
-        if unknown:
-            raise UsageError(f"case {self.first} -> {self.second}: no such class {unknown}; classes are 0 to 9")
-        if absent:
-            raise UsageError(f"case {self.first} -> {self.second}: class {absent} is left out; name all ten classes")
-        if not self.first or not self.second:
-            raise UsageError(f"case {self.first} -> {self.second}: each task needs at least one class")
+                raise UsageError(f"case: {name} is {short_repr(classes)}; it must be a tuple of classes, whole numbers")
+        try:
+            check_tasks((self.first, self.second))
+            absent = sorted(set(range(CLASSES)) - {*self.first, *self.second})
+            if absent:
+                raise UsageError(f"class {absent[0]} is left out: name all ten classes")
+        except UsageError as error:
+            raise UsageError(f"case {self.first} -> {self.second}: {error}") from None
 
 
 CASES: dict[int, Case] = {
@@ -90,13 +115,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         def refuse(name: str, rule: str) -> None:
-            raise UsageError(f"settings: {name} is {shown(getattr(self, name))}; it must be {rule}")
+            raise UsageError(f"settings: {name} is {short_repr(getattr(self, name))}; it must be {rule}")
 
         if not isinstance(self.memory_shares, tuple):
             refuse("memory_shares", "a tuple of shares")
-        for share in self.memory_shares:
-            if not is_number(share) or not 0 < share <= 1:
-                refuse("memory_shares", "a share of the images in (0, 1] each")
+        if not all(map(is_share, self.memory_shares)):
+            refuse("memory_shares", "a share of the images in (0, 1] each")
         if len(set(self.memory_shares)) < len(self.memory_shares):
             refuse("memory_shares", "free of repetitions")
         for name in ("train_share", "target_train_accuracy"):
@@ -126,7 +150,7 @@ class Settings:
         known = {field.name for field in dataclasses.fields(cls)}
         for name in values:
             if name not in known:
-                raise UsageError(f"settings: unknown name {shown(name)}; known are {', '.join(sorted(known))}")
+                raise UsageError(f"settings: unknown name {short_repr(name)}; known are {', '.join(sorted(known))}")
         shares = values.get("memory_shares")
         if isinstance(shares, list):
             values = values | {"memory_shares": tuple(shares)}
@@ -136,7 +160,7 @@ class Settings:
 def find_case(number: int) -> Case:
     """The case of Table 3 with that number, or a `UsageError` that lists the known ones."""
     if not is_whole(number) or number not in CASES:
-        raise UsageError(f"unknown case {shown(number)}; known are {', '.join(map(str, CASES))}")
+        raise UsageError(f"unknown case {short_repr(number)}; known are {', '.join(map(str, CASES))}")
     return CASES[number]
 
 

@@ -1,17 +1,20 @@
-"""`Dataset`: all images of a set. `Task`: the images of some of its classes, split into training and test images."""
+"""`Dataset`: all images of a set. `Task`: the images of some of its classes, split into training and test images.
+
+`check_tasks` and `check_share` are the one check of tasks and of shares; they stand in `settings`, which needs no torch.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 
 import torch
 from torch import Tensor
 
 from lr_core.errors import UsageError
-from lr_core.settings import CLASSES, Settings, make_generator
+from lr_core.settings import Settings, check_tasks, make_generator
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def parse_tasks(text: str) -> tuple[tuple[int, ...], ...]:
     """
     if not isinstance(text, str):  # papermill's -p makes a number of digits alone, without the zeros that lead
         raise UsageError(
-            f"tasks are {shown(text)}, which is no text: write digits, and a bar between tasks, as in '01234 | 56789' "
+            f"tasks are {short_repr(text)}, which is no text: write digits, and a bar between tasks, as in '01234 | 56789' "
             "(digits alone are a number to papermill's -p, and text to its -r)"
         )
     strange = re.search(r"[^\d\s,|]", text)
@@ -92,21 +95,3 @@ def parse_tasks(text: str) -> tuple[tuple[int, ...], ...]:
     tasks = tuple(tuple(int(digit) for digit in re.findall(r"\d", part)) for part in text.split("|"))
     check_tasks(tasks)
     return tasks
-
-
-def check_tasks(tasks: Sequence[Sequence[int]], classes: int = CLASSES) -> None:
-    """Raise UsageError unless these are two tasks or more, none empty, no class in two of them, all below `classes`."""
-    every = [number for task in tasks for number in task]
-    if not every:
-        raise UsageError("no class is chosen: write digits, and a bar between tasks, as in 01234 | 56789")
-    if len(tasks) < 2:
-        raise UsageError("there is one task alone, after which nothing can be forgotten: add another, as in 01 | 23")
-    for place, task in enumerate(tasks, start=1):
-        if not task:
-            raise UsageError(f"task {place} is left without a class: name one, or take its bar away")
-    twice = sorted({number for number in every if every.count(number) > 1})
-    if twice:
-        raise UsageError(f"class {twice[0]} is chosen twice: each class belongs to one task")
-    unknown = sorted(set(every) - set(range(classes)))
-    if unknown:
-        raise UsageError(f"there is no class {unknown[0]}: this data set has 0 to {classes - 1}")

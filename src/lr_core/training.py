@@ -16,7 +16,7 @@ from lr_core.settings import Settings
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the new images gave, tallied while training: before each update, by batch statistics."""
+    """One pass over the new images: accuracy and loss, counted before each update, by batch statistics."""
 
     number: int  # from 1
     train_accuracy: float  # on the new images alone
@@ -34,11 +34,10 @@ def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
     return parts
 
 
-class Training(Iterator[Epoch]):
-    """Training a network in place: one pass each time that it is asked for the next `Epoch`.
+class Trainer:
+    """Trains a network in place, an epoch at a time, to the target accuracy or the epoch cap.
 
-    It ends with the target accuracy or at the epoch cap; whoever stops asking stops it before. With a memory, every
-    update on a new batch is followed by an update on a batch of it (section 5 of the paper).
+    With a memory, every update on a new batch is followed by an update on a batch of it (section 5 of the paper).
 
     Parameters
     ----------
@@ -63,13 +62,12 @@ class Training(Iterator[Epoch]):
         self.optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
         self.latest: Epoch | None = None
 
-    def __next__(self) -> Epoch:
-        if self.finished:
-            raise StopIteration
-        number = self.latest.number + 1 if self.latest else 1
-        with self.compute.sharing():
-            self.latest = self._epoch(number)
-        return self.latest
+    def epochs(self) -> Iterator[Epoch]:
+        """Train epoch after epoch, from the latest one on. The caller may break out early, and go on later."""
+        while not self.finished:
+            with self.compute.sharing():
+                self.latest = self._epoch(self.latest.number + 1 if self.latest else 1)
+            yield self.latest
 
     def _epoch(self, number: int) -> Epoch:
         self.network.train()

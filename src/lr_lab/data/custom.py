@@ -137,7 +137,7 @@ def add(dataset: Dataset, *, origin: str, licence: str, root: Path | str | None 
     if len(dataset.class_names) != CLASSES:
         raise UsageError(
             f"{dataset.name}: {len(dataset.class_names)} classes; the grid's cases need {CLASSES}. "
-            "`live.TaskSequence` learns it as it is"
+            "`TaskSequence` learns it as it is"
         )
     folder = (catalogue.raw_folder() if root is None else absolute(root)) / dataset.name
     images, labels = dataset.images.numpy(), dataset.labels.numpy().astype(np.uint8)

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from lr_core import experiment
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.experiment import TaskSequence
+from lr_core.fast import accelerate
 from lr_core.memory import check_share, pixel_share
 from lr_core.settings import CASES, EVALUATIONS, Settings
 from lr_core.tasks import Dataset, parse_tasks
@@ -282,7 +283,7 @@ class Panel:
                 self._draw_curves()
         if self._stopping:
             run.title += ", stopped"
-        if not sequence.looks:
+        if not sequence.evaluations:
             self.kept.remove(run)
         self._draw_all()
         self._say(
@@ -300,6 +301,7 @@ class Panel:
             frozen=replay != "none",
             seed=int(self._value("seed")),
             settings=self._settings(),
+            accelerate=accelerate,
         )
 
     def _title(self) -> str:
@@ -322,7 +324,7 @@ class Panel:
         self._draw_closer()
 
     def _draw_curves(self) -> None:
-        shown = {run.title: run.sequence.looks for run in self.kept if run.sequence.looks}
+        shown = {run.title: run.sequence.evaluations for run in self.kept if run.sequence.evaluations}
         epochs = shown and max(len(looks) for looks in shown.values())
         self.curves.value = (
             _picture(plots.task_curves(shown, self.mode.value), f"Accuracy on each task, {epochs} points")

@@ -39,7 +39,7 @@ from lr_core.tasks import Dataset
 from lr_lab.data.catalogue import SIDE
 
 if TYPE_CHECKING:
-    from lr_core.experiment import Forgotten, Look
+    from lr_core.experiment import Evaluation, Forgotten
 
 WIDTH = 6.5  # inches; the text width of the PDF
 SAMPLES = 19  # images a class that the sample figures show
@@ -593,7 +593,7 @@ def rates(measured: Sequence[Mapping], experiments: Sequence[str]) -> Figure:
     return figure
 
 
-# -- sequences of tasks (`live`) --------------------------------------------------------------------------------------
+# -- sequences of tasks ----------------------------------------------------------------------------------------------
 
 # The two tasks of the paper keep their colours; up to eight more follow.
 SEQUENCE_COLOURS = (*TASK_COLOURS.values(), "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -601,12 +601,12 @@ SEQUENCE_STYLES: tuple[Any, ...] = ("-", (0, (3, 1.5)), (0, (1, 1.2)), (0, (5, 1
 
 
 @_styled
-def task_curves(runs: Mapping[str, Sequence[Look]], evaluation: str = "mixed", columns: int = 3) -> Figure:
+def task_curves(runs: Mapping[str, Sequence[Evaluation]], evaluation: str = "mixed", columns: int = 3) -> Figure:
     """Test accuracy on each task while the tasks are learned in turn, an axis for each run; a task begins at a line.
 
     Parameters
     ----------
-    runs : title -> what was seen (`live.TaskSequence.looks`), of at least one run
+    runs : title -> what was seen (`TaskSequence.evaluations`), of at least one run
     evaluation : where BatchNorm takes its statistics from
     """
     rows = -(-len(runs) // columns)
@@ -627,7 +627,7 @@ def task_curves(runs: Mapping[str, Sequence[Look]], evaluation: str = "mixed", c
     return figure
 
 
-def _draw_tasks(axis: Axes, looks: Sequence[Look], evaluation: str) -> int:
+def _draw_tasks(axis: Axes, looks: Sequence[Evaluation], evaluation: str) -> int:
     """One run's curves, which begin with their tasks; returns how many there are."""
     before = 0
     places: list[int] = []
@@ -721,7 +721,7 @@ def image_latents(dataset: Dataset, positions: Tensor, latents: Tensor) -> Figur
 def latent_planes(
     planes: Sequence[tuple[np.ndarray, np.ndarray]], shares: tuple[float, float], class_names: Sequence[str]
 ) -> Figure:
-    """Latents of each task in one plane with the same axes (`live.TaskSequence.plane`), coloured by class."""
+    """Latents of each task in one plane with the same axes (`TaskSequence.plane`), coloured by class."""
     columns = min(len(planes), 3)
     rows = -(-len(planes) // columns)
     figure = _figure(WIDTH, rows * WIDTH / columns * (0.95 if columns > 2 else 0.8))

@@ -102,7 +102,7 @@ def digest(value: object) -> str:
 
 
 def make(run: RunId, settings: Settings, result: dict[str, object]) -> dict:
-    """The whole record of a finished run, from what `protocol.Run.result` returned."""
+    """The whole record of a finished run, from what `execute.train` returned."""
     content = {
         "schema": SCHEMA_VERSION,
         "key": key(run, settings),

@@ -83,13 +83,13 @@ def test_replay_without_freezing_is_refused(digits, tiny):
 
 @pytest.mark.parametrize(("place", "share"), [(2, 0.25), (3, None)], ids=["replay", "no replay"])
 def test_two_tasks_are_an_arm_of_the_protocol(watched, digits, tiny, double, place, share):
-    sequence = TaskSequence(digits, HALVES, share=share, settings=tiny, compute=watched.run.compute).run()
+    sequence = TaskSequence(digits, HALVES, share=share, settings=tiny, compute=watched.compute).run()
     first, arm = watched.result["arms"][0], watched.result["arms"][place]
     assert arm["memory_share"] == share
     for mode, curve in first["curve"]["new"].items():
-        assert [look.accuracy[mode][0] for look in sequence.looks if look.task == 0] == curve
+        assert [look.accuracy[mode][0] for look in sequence.evaluations if look.task == 0] == curve
     for mode in arm["curve"]["old"]:
-        second = [look.accuracy[mode] for look in sequence.looks if look.task == 1]
+        second = [look.accuracy[mode] for look in sequence.evaluations if look.task == 1]
         assert [old for old, _ in second] == arm["curve"]["old"][mode]
         assert [new for _, new in second] == arm["curve"]["new"][mode]
         assert np.sum(sequence.confusion(mode)) == np.sum(arm["confusion"][mode])
@@ -106,10 +106,10 @@ def test_branches_of_one_first_task_are_sequences_of_their_own(digits, tiny, dou
     before = copy.deepcopy(first.classifier.state_dict())
     branch = first.branch(0.25).run()
     alone = TaskSequence(digits, HALVES, share=0.25, settings=tiny, compute=double).run()
-    assert branch.looks == alone.looks
+    assert branch.evaluations == alone.evaluations
     assert all(torch.equal(value, before[name]) for name, value in first.classifier.state_dict().items())
-    assert (len(first.looks), first.kept) == (3, [])
-    with pytest.raises(UsageError, match="only where the first task alone"):
+    assert (len(first.evaluations), first.kept) == (3, [])
+    with pytest.raises(UsageError, match="a branch starts where the first task alone"):
         branch.branch()
 
 
@@ -117,9 +117,9 @@ def test_branches_of_one_first_task_are_sequences_of_their_own(digits, tiny, dou
 
 
 def test_each_look_covers_the_tasks_so_far(pairs, tiny):
-    assert [(look.task, look.epoch) for look in pairs.looks if look.epoch == 0] == [(0, 0), (1, 0), (2, 0)]
-    assert all(len(look.accuracy["mixed"]) == look.task + 1 for look in pairs.looks)
-    assert all((look.train_accuracy is None) == (look.epoch == 0) for look in pairs.looks)
+    assert [(look.task, look.epoch) for look in pairs.evaluations if look.epoch == 0] == [(0, 0), (1, 0), (2, 0)]
+    assert all(len(look.accuracy["mixed"]) == look.task + 1 for look in pairs.evaluations)
+    assert all((look.train_accuracy is None) == (look.epoch == 0) for look in pairs.evaluations)
 
 
 def test_memory_grows_by_a_share_of_each_finished_task(pairs, digits):
@@ -159,7 +159,7 @@ def test_who_stops_asking_keeps_what_there_is(digits, tiny, double):
     for look in sequence.learn():
         if (look.task, look.epoch) == (1, 1):
             break
-    assert len(sequence.looks) == 5
+    assert len(sequence.evaluations) == 5
     assert len(sequence.matrix()) == 2
     assert len(sequence.memory) == 22
     assert np.sum(sequence.confusion()) == 20
