@@ -39,7 +39,7 @@ from lr_lab.files import write_atomically
 from lr_lab.grid import schedule
 from lr_lab.grid.dask import DaskExecutor
 from lr_lab.grid.local import LocalExecutor
-from lr_lab.runs import records
+from lr_lab.runs import provenance, records
 from lr_lab.runs.execute import train
 from lr_lab.runs.records import RunId
 
@@ -424,7 +424,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
-    host = device.resolve("auto", 1).describe()
+    host = provenance.describe(device.resolve("auto", 1))
     name = re.sub(r"[^a-z0-9]+", "-", f"{host['device']}-{host['processor']}".lower()).strip("-")
     output = asked.output or HERE / "results" / f"{name}.json"
     unfinished = output.with_suffix(".unfinished")

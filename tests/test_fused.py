@@ -14,6 +14,7 @@ from lr_core.fast import accelerate, steps
 from lr_core.fast.classifier import convolutions
 from lr_core.settings import Settings
 from lr_core.training import Trainer
+from lr_lab.runs.checkpoints import state
 
 pytestmark = pytest.mark.xdist_group("compiled")  # with test_speed_changes_nothing.py: one worker compiles for both
 
@@ -161,7 +162,7 @@ def trained(threads: int, precision: str, images: int) -> dict[str, Tensor]:
     epochs = list(trainer.epochs())
     with where.sharing():
         predicted = metrics.predict(network, [photographs(images)], "batch", 150, torch.Generator())
-    return trainer.state() | {"loss": torch.tensor([epoch.loss for epoch in epochs]), "predicted": predicted[0]}
+    return state(trainer) | {"loss": torch.tensor([epoch.loss for epoch in epochs]), "predicted": predicted[0]}
 
 
 # Only single precision is computed in blocks: a batch of 300 is three of the classifier's and five of the compressor's.

@@ -519,7 +519,7 @@ def test_device_and_precision(machine, asked, machine_has, device, precision):
 
 
 def test_threads_are_set_and_recorded():
-    assert resolve("fp64", threads=1).describe()["threads"] == 1 == torch.get_num_threads()
+    assert provenance.describe(resolve("fp64", threads=1))["threads"] == 1 == torch.get_num_threads()
 
 
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16"])

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from lr_core import memory, training
 from lr_core.device import Compute
 from lr_core.settings import Settings
+from lr_lab.runs.checkpoints import restore, state
 
 SETTINGS = Settings(batch_size=8, learning_rate=0.1, momentum=0.9, max_epochs=3, precision="fp64")
 LABELS = torch.arange(20) % 3
@@ -215,12 +216,12 @@ def test_training_goes_on_after_any_epoch_as_if_it_had_not_been_interrupted(mome
     begun = begin(network(), settings, memory=kept())
     for _ in range(after):
         next(begun.epochs())
-    state = {name: value.clone() for name, value in begun.state().items()}
+    kept_state = {name: value.clone() for name, value in state(begun).items()}
     for _ in begun.epochs():  # what is made of it afterwards does not matter
         pass
     net = network()
     resumed = begin(net, settings, seed=8, memory=kept())
-    resumed.resume(state, epochs[after - 1])
+    restore(resumed, kept_state, epochs[after - 1])
     assert list(resumed.epochs()) == epochs[after:]
     for name, value in whole.state_dict().items():
         assert torch.equal(net.state_dict()[name], value), name
@@ -231,7 +232,7 @@ def test_what_had_reached_its_target_is_not_trained_on():
     begun = begin(network(), settings, images=separable())
     epochs = list(begun.epochs())
     resumed = begin(network(), settings, images=separable())
-    resumed.resume(begun.state(), epochs[-1])
+    restore(resumed, state(begun), epochs[-1])
     assert resumed.reached_target
     assert list(resumed.epochs()) == []
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from reprlib import repr as short_repr
 
 import torch
@@ -66,11 +64,6 @@ class Compute:
         elif self.device.type == "mps":
             torch.mps.synchronize()
 
-    def describe(self) -> dict[str, object]:
-        """For the record: device, processor, precision and threads, by their names."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else processor()
-        return {"device": self.device.type, "processor": name, "precision": self.precision, "threads": self.threads}
-
 
 def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
     """CUDA, else MPS, else the CPU; what "auto" is follows from that type of device (`AUTO`).
@@ -102,12 +95,3 @@ _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 def threads() -> int:
     """How many threads share the blocks of a compiled step: of `Compute.sharing`, outside of it as many as PyTorch has."""
     return _threads.get() or torch.get_num_threads()
-
-
-def processor() -> str:
-    """The processor's name as its maker gives it, or the architecture where none is to be had."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -100,7 +100,7 @@ class TaskSequence:
     evaluations : one before each task, then those after the epochs that `metrics.is_evaluated` names
     predicted : evaluation mode -> for each task so far, (n,) predicted classes of its test images, at the last evaluation
     kept : the memory of each finished task; positions are those in the data set
-    trainer : of the task at hand
+    trainer : of the task at hand, since `begin`
 
     Raises
     ------
@@ -135,7 +135,7 @@ class TaskSequence:
         self.evaluations: list[Evaluation] = []
         self.predicted: dict[str, list[Tensor]] = {}
         self.kept: list[LatentMemory] = []
-        self.trainer: Trainer | None = None
+        self.trainer: Trainer
         self._inputs: list[Inputs] = []  # of the tasks so far, as the task at hand uses them
         self._learned: list[dict[str, Tensor]] = []  # of each finished task, its predictions when it had been learned
         self._latents: dict[int, Inputs] = {}  # of the frozen compressor: encoded once, also for all branches
@@ -176,27 +176,15 @@ class TaskSequence:
         return self._evaluate(0, None)
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train the task at hand to its end; yields each epoch, after its evaluation where there is one."""
-        assert self.trainer is not None, "begin() prepares a task"
+        """Train the task at hand to its end; yields each epoch, after its evaluation where there is one.
+
+        A trainer that was brought to where an earlier one stopped goes on from there (call `predict` before).
+        """
         for epoch in self.trainer.epochs():
             if self.trainer.finished or metrics.is_evaluated(epoch.number):
                 self._evaluate(epoch.number, epoch.train_accuracy)
             yield epoch
-        self._finish()
-
-    def resume(self, state: dict[str, Tensor], epoch: Epoch) -> None:
-        """Go on with the task at hand from a `Trainer.state` after that epoch."""
-        assert self.trainer is not None, "begin() prepares a task"
-        self.trainer.resume(state, epoch)
-        self._predict()
-
-    def load(self, weights: dict[str, Tensor]) -> None:
-        """Count the next task as learned, with these weights of its network."""
-        self.begin()
-        assert self.trainer is not None
-        self.trainer.network.load_state_dict(weights)
-        self._predict()
-        self._finish()
+        self._learned.append({mode: classes[-1] for mode, classes in self.predicted.items()})
 
     def branch(
         self, share: float | None = None, *, frozen: bool | None = None, policy: Policy = memory.choose
@@ -248,9 +236,6 @@ class TaskSequence:
         arm = REPLAY if self.share is not None else "frozen" if self.frozen else NO_REPLAY
         return [arm_name(arm, self.share), *([number] if number > 1 else [])]
 
-    def _finish(self) -> None:
-        self._learned.append({mode: classes[len(self._learned)] for mode, classes in self.predicted.items()})
-
     def _networks(self, compressor: nn.Module | None, classifier: nn.Module | None) -> tuple[nn.Module, nn.Module]:
         papers = models.build(derived_seed(self.seed, "weights"))
         chosen = papers[0] if compressor is None else nn.Sequential(_Scaled(), compressor)
@@ -277,7 +262,7 @@ class TaskSequence:
     # -- measuring ----------------------------------------------------------------------------------------------
 
     def _evaluate(self, epoch: int, train_accuracy: float | None) -> Evaluation:
-        self._predict()
+        self.predict()
         accuracy = {
             mode: tuple(
                 metrics.accuracy(classes, inputs.test_labels)
@@ -288,7 +273,8 @@ class TaskSequence:
         self.evaluations.append(Evaluation(len(self._inputs) - 1, epoch, train_accuracy, accuracy))
         return self.evaluations[-1]
 
-    def _predict(self) -> None:
+    def predict(self) -> None:
+        """Predict the test images of the tasks so far, by the network as it is now, under every mode."""
         tests = [inputs.test for inputs in self._inputs]
         for mode in EVALUATIONS:
             # With one task there is nothing to mix: "mixed" is "batch", without its time.
@@ -297,7 +283,6 @@ class TaskSequence:
 
     def _classes(self, parts: Sequence[Tensor], mode: str, purpose: str) -> list[Tensor]:
         """(n,) predicted classes of each part, the parts being in the order of the tasks."""
-        assert self.trainer is not None
         shuffle = make_generator(self.seed, "mixed", purpose)  # the same after every epoch
         with self.compute.sharing(), self.compute.autocast():
             newest_first = list(reversed(parts))

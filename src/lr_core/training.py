@@ -104,28 +104,3 @@ class Trainer:
         with torch.no_grad():
             correct = (log_probabilities.argmax(dim=1) == targets).sum()
         return correct, loss.detach() * len(targets)
-
-    # -- interrupted and taken up again ---------------------------------------------------------------------------
-
-    def state(self) -> dict[str, Tensor]:
-        """All that the next passes depend on, but for `latest`: weights, BatchNorm statistics, momentum, generator."""
-        momentum = {
-            f"momentum.{number}": state["momentum_buffer"]
-            for number, state in self.optimizer.state_dict()["state"].items()
-            if state.get("momentum_buffer") is not None  # there is none without momentum
-        }
-        weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        return {**weights, **momentum, "generator": self.generator.get_state()}
-
-    def resume(self, state: dict[str, Tensor], latest: Epoch) -> None:
-        """Go on from a `state` after the epoch `latest`, as if there had been no interruption."""
-        prefix = "network."
-        self.network.load_state_dict({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
-        parameters = self.optimizer.param_groups[0]["params"]
-        for number, parameter in enumerate(parameters):
-            if f"momentum.{number}" in state:
-                # In the parameter's own memory format and device, as the optimizer would have made it.
-                buffer = torch.empty_like(parameter, requires_grad=False).copy_(state[f"momentum.{number}"])
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer
-        self.generator.set_state(state["generator"])
-        self.latest = latest

@@ -16,6 +16,8 @@ from lr_lab.files import set_aside, write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lr_core.training import Epoch, Trainer
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -103,6 +105,32 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         return list(self.folder.glob("*.safetensors")) if self.folder and self.folder.is_dir() else []
+
+
+def state(trainer: Trainer) -> dict[str, Tensor]:
+    """What the next epochs of a trainer depend on: weights, BatchNorm statistics, momentum, generator."""
+    momentum = {
+        f"momentum.{number}": kept["momentum_buffer"]
+        for number, kept in trainer.optimizer.state_dict()["state"].items()
+        if kept.get("momentum_buffer") is not None  # there is none without momentum
+    }
+    weights = {f"network.{name}": value for name, value in trainer.network.state_dict().items()}
+    return {**weights, **momentum, "generator": trainer.generator.get_state()}
+
+
+def restore(trainer: Trainer, kept: dict[str, Tensor], latest: Epoch) -> None:
+    """Let a trainer go on from a `state` after the epoch `latest`, as if there had been no interruption."""
+    import torch
+
+    weights = {name.removeprefix("network."): value for name, value in kept.items() if name.startswith("network.")}
+    trainer.network.load_state_dict(weights)
+    for number, parameter in enumerate(trainer.optimizer.param_groups[0]["params"]):
+        if f"momentum.{number}" in kept:
+            # In the parameter's own memory format and device, as the optimizer would have made it.
+            buffer = torch.empty_like(parameter, requires_grad=False).copy_(kept[f"momentum.{number}"])
+            trainer.optimizer.state[parameter]["momentum_buffer"] = buffer
+    trainer.generator.set_state(kept["generator"])
+    trainer.latest = latest
 
 
 def _digest(tensors: dict[str, Tensor], result: str) -> str:

@@ -18,7 +18,7 @@ from lr_core.settings import EVALUATIONS, Case, Settings, find_case
 from lr_lab.data import catalogue
 from lr_lab.files import absolute, write_atomically
 from lr_lab.runs import records
-from lr_lab.runs.checkpoints import Checkpoints, Progress
+from lr_lab.runs.checkpoints import Checkpoints, Progress, restore, state
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.records import RunId
 
@@ -159,15 +159,24 @@ class _Arm:
         self.last_correct: dict[str, list[int]] | None = None
 
     def result(self, report: Report) -> dict:
+        from lr_core.training import Epoch
+
         kept = self.checkpoints.read(self.name)
         if kept is not None:
             weights, result = kept
-            if self.share is None and not self.sequence.evaluations:  # the first task: other arms branch off it
-                self.sequence.load(weights)
-            report(Progress(self.name, 1.0, result["arm"]["epochs"], result["arm"]["curve"]["train_accuracy"][-1]))
+            curve = result["arm"]["curve"]
+            epoch = Epoch(result["arm"]["epochs"], curve["train_accuracy"][-1], curve["loss"][-1])
+            if not self.sequence.evaluations:  # the first task: other arms branch off it
+                self.sequence.begin()
+                self.sequence.trainer.network.load_state_dict(weights)
+                self.sequence.trainer.latest = epoch
+                self.sequence.predict()
+                for _ in self.sequence.epochs():
+                    raise AssertionError("the first task was finished")
+            report(Progress(self.name, 1.0, epoch.number, epoch.train_accuracy))
             return result
         result = self._train(report)
-        self.checkpoints.write(self.name, self.sequence.trainer.network.state_dict(), result)  # type: ignore[union-attr]
+        self.checkpoints.write(self.name, self.sequence.trainer.network.state_dict(), result)
         return result
 
     def _train(self, report: Report) -> dict:
@@ -178,11 +187,11 @@ class _Arm:
         began, provenance = time.perf_counter(), stamp(sequence.compute)
         self._note(sequence.begin())
         trainer = sequence.trainer
-        assert trainer is not None
         unfinished = self._unfinished(provenance)
         if unfinished is not None:
-            state, notes = unfinished
-            sequence.resume(state, Epoch(**notes["epoch"]))
+            kept, notes = unfinished
+            restore(trainer, kept, Epoch(**notes["epoch"]))
+            sequence.predict()
             self.curve, self.last_correct = notes["curve"], notes["last_correct"]
             provenance, began = notes["provenance"], began - notes["seconds"]
         for epoch in sequence.epochs():
@@ -194,7 +203,7 @@ class _Arm:
                 "epoch": dataclasses.asdict(epoch), "curve": self.curve, "last_correct": self.last_correct,
                 "seconds": time.perf_counter() - began, "provenance": provenance,
             }  # fmt: skip
-            self.checkpoints.write(self.name, trainer.state(), notes, finished=False)
+            self.checkpoints.write(self.name, state(trainer), notes, finished=False)
             report(Progress(self.name, epoch.number / settings.max_epochs, epoch.number, epoch.train_accuracy))
         accuracy = {
             mode: {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
@@ -22,7 +23,27 @@ LIBRARY = Path(lr_core.__file__).resolve().parent
 def stamp(compute: Compute) -> dict[str, object]:
     """What is recorded of the making of each arm, at its start; the time in UTC, ISO 8601."""
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"started": started, **compute.describe(), **_sources(), "versions": _versions()}
+    return {"started": started, **describe(compute), **_sources(), "versions": _versions()}
+
+
+def describe(compute: Compute) -> dict[str, object]:
+    """Device, processor, precision and threads, by their names."""
+    on_cuda = compute.device.type == "cuda"
+    return {
+        "device": compute.device.type,
+        "processor": torch.cuda.get_device_name(compute.device) if on_cuda else _processor(),
+        "precision": compute.precision,
+        "threads": compute.threads,
+    }
+
+
+def _processor() -> str:
+    """The processor's name as its maker gives it, or the architecture where none is to be had."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 @cache
