@@ -20,7 +20,8 @@ from lr_core.device import Compute
 from lr_core.experiment import freeze
 from lr_core.settings import Settings, find_case
 from lr_lab.data import catalogue
-from lr_lab.runs import checkpoints, protocol, records
+from lr_lab.runs import checkpoints, protocol
+from lr_lab.runs.record import RunId, make_record
 
 # Sums are split among threads, so the last bits depend on their number; with one they are the same everywhere.
 torch.set_num_threads(1)
@@ -156,13 +157,13 @@ def watched(digits, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_id():
-    return records.RunId("smoke", "digits", 1, 0)
+    return RunId("smoke", "digits", 1, 0)
 
 
 @pytest.fixture(scope="session")
 def record(watched, run_id):
     """The record of the watched run. Shared: a test that alters it takes a deep copy."""
-    return records.make(run_id, TINY, watched.result)
+    return make_record(run_id, TINY, watched.result)
 
 
 @pytest.fixture(scope="session")

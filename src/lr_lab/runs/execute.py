@@ -9,10 +9,10 @@ from pathlib import Path
 from lr_core.settings import find_case
 from lr_lab.data import catalogue
 from lr_lab.files import absolute, write_atomically
-from lr_lab.runs import records
+from lr_lab.runs import store
 from lr_lab.runs.checkpoints import Checkpoints, Progress
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.records import RunId
+from lr_lab.runs.record import RunId, make_record
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
     runs, cache = (folder if folder is None else absolute(folder) for folder in (runs, cache))
     settings = find_profile(run_id.profile).settings
     compute = resolve(settings.precision, threads)
-    key = records.key(run_id, settings)
+    key = run_id.key(settings)
     folder = cache / key if cache is not None else None
 
     def tell(progress: Progress) -> None:
@@ -55,9 +55,9 @@ def run(
         catalogue.load(run_id.dataset), find_case(run_id.case), run_id.seed, settings,
         compute=compute, checkpoints=Checkpoints(folder, key), report=tell,
     ).result()  # fmt: skip
-    record = records.make(run_id, settings, result)
+    record = make_record(run_id, settings, result)
     if runs is not None:
-        records.write(record, run_id.record(runs))
+        store.write(record, run_id.record(runs))
     return record
 
 

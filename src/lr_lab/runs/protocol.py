@@ -57,7 +57,7 @@ class Run:
         yield NO_REPLAY, None
 
     def result(self) -> dict[str, object]:
-        """Train all arms; the part of the record that the protocol answers for (`records` adds the rest)."""
+        """Train all arms; what `record.make_record` makes the record of."""
         results = [self._arm(arm, share) for arm, share in self.arms()]
         return {
             "tasks": {
