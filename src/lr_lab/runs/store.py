@@ -14,7 +14,7 @@ from lr_lab.data import catalogue
 from lr_lab.files import write_atomically
 from lr_lab.runs.record import SCHEMA_VERSION, STEM, Record, RunId, digest
 
-LARGEST = 8 << 20  # bytes; the largest record of the paper has 116,000, and no larger file is read into memory
+LARGEST = 8 << 20  # bytes; the largest record of the paper has 262,000. No larger file is read into memory
 REMEDY = "run the grid again, which sets it aside"
 
 
