@@ -39,9 +39,9 @@ from lr_lab.files import write_atomically
 from lr_lab.grid import schedule
 from lr_lab.grid.dask import DaskExecutor
 from lr_lab.grid.local import LocalExecutor
-from lr_lab.runs import provenance, records
+from lr_lab.runs import provenance, results, store
 from lr_lab.runs.execute import train
-from lr_lab.runs.records import RunId
+from lr_lab.runs.record import RunId
 
 HERE = Path(__file__).resolve().parent
 AVALANCHE = HERE.parent / ".venv-avalanche" / "bin" / "python"
@@ -237,7 +237,7 @@ def epochs_of_cases() -> dict[str, list[int]]:
     """Epochs of the arms of each case in the paper's records with the smallest seed."""
     return {
         f"{record['run']['dataset']} case {record['run']['case']}": [arm["epochs"] for arm in record["arms"]]
-        for record in sorted(records.read_all(schedule.RUNS, "paper"), key=lambda record: -record["run"]["seed"])
+        for record in sorted(store.read_all(schedule.RUNS, "paper"), key=lambda record: -record["run"]["seed"])
     }
 
 
@@ -258,7 +258,7 @@ def grid_overhead(runs: int = 3) -> list[float]:
             outcome = schedule.execute(run, kernels, Path(folder) / "runs", Path(folder) / "cache")
             if outcome.error:
                 raise LatentReplayError(f"{run}: {outcome.error}")
-            found.append(outcome.seconds - records.seconds(records.read(run.record(Path(folder) / "runs"))))
+            found.append(outcome.seconds - results.seconds(store.read(run.record(Path(folder) / "runs"))))
     return found
 
 
@@ -340,8 +340,8 @@ def goals(
 def case_seconds() -> dict[str, float]:
     """Data set -> mean seconds of a case in the paper's records, on whatever they were trained."""
     taken: dict[str, list[float]] = {}
-    for record in records.read_all(schedule.RUNS, "paper"):
-        taken.setdefault(record["run"]["dataset"], []).append(records.seconds(record))
+    for record in store.read_all(schedule.RUNS, "paper"):
+        taken.setdefault(record["run"]["dataset"], []).append(results.seconds(record))
     return {name: statistics.mean(seconds) for name, seconds in taken.items()}
 
 

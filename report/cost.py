@@ -15,7 +15,7 @@ from tables import simple
 
 from lr_core.settings import CASES
 from lr_lab import plots
-from lr_lab.runs import records
+from lr_lab.runs import results
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 NOT_MEASURED = "not measured"
@@ -110,7 +110,7 @@ def _growing() -> Iterator[tuple[str, dict]]:
 
 def _seconds(name: str) -> list[float]:
     """Training time of each case of a data set."""
-    return [records.seconds(record) for record in ours.of(name)]
+    return [results.seconds(record) for record in ours.of(name)]
 
 
 def many_seeds(seeds: int = 20) -> str:

@@ -24,7 +24,7 @@ from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.plots import LATENT_POINTS, thumbnails
-from lr_lab.runs import records
+from lr_lab.runs import results
 
 STILLS = HERE / "figures"  # drawn from the data sets by `make figures`, for a paper needs no data
 # Quarto wants images inside the project; report/render names a folder of its own.
@@ -64,7 +64,7 @@ def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame, command: str)
 
 def _runs_of(dataset: str | None = None) -> str:
     """The command that trains the runs anew, and what that took."""
-    seconds = sum(records.seconds(r) for r in ours.records if dataset in (None, r["run"]["dataset"]))
+    seconds = sum(results.seconds(r) for r in ours.records if dataset in (None, r["run"]["dataset"]))
     choice = f" --dataset {dataset}" if dataset else ""
     return (
         f"`python -m lr_lab grid --profile {PROFILE}{choice} --force` ({hours(seconds)} of training) and `make report`"

@@ -32,7 +32,7 @@ import click
 from lr_core.errors import LatentReplayError
 from lr_lab.data import catalogue
 from lr_lab.files import absolute, write_atomically
-from lr_lab.runs import records
+from lr_lab.runs import store
 from lr_lab.runs.profiles import RESULTS
 
 HERE = Path(__file__).resolve().parent
@@ -134,7 +134,7 @@ def find(folder: Path) -> list[Run]:
         if path.with_suffix(".ipynb").is_file()
     ]
     for name in sorted({run.dataset for run in found} - set(titles)):
-        click.echo(f"left out: the runs of {name}. {records.unknown_dataset(name)}", err=True)
+        click.echo(f"left out: the runs of {name}. {store.unknown_dataset(name)}", err=True)
     order = list(titles)
     known = [run for run in found if run.dataset in titles]
     known.sort(key=lambda run: (_rank(run.profile), order.index(run.dataset), run.case, run.seed))
@@ -146,7 +146,7 @@ def _rank(profile: str) -> int:
 
 
 def _read(path: Path, profile: str) -> Run:
-    # Not `records.read`, which verifies: the paper has done that, and a thousand records would take it minutes.
+    # Not `store.read`, which verifies: the paper has done that.
     try:
         record = json.loads(path.read_bytes())
         run, arms = record["run"], record["arms"]

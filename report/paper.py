@@ -28,8 +28,9 @@ from lr_core.settings import EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.files import absolute
-from lr_lab.runs import records
+from lr_lab.runs import store
 from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.record import RunId
 
 HERE = Path(__file__).parent
 RUNS = absolute(os.environ.get("LR_RUNS") or HERE / "runs")
@@ -78,11 +79,11 @@ class Runs:
     def _read(self, added: bool) -> list[dict]:
         """Records; those made under other settings or another protocol version are left out with a warning."""
         kept = []
-        for record in records.read_all(self.runs, self.profile) if self.told else []:
+        for record in store.read_all(self.runs, self.profile) if self.told else []:
             run = run_id(record)
             if (run.dataset not in find_profile(self.profile).datasets) != added:
                 continue
-            if record["key"] == records.key(run, self.settings):
+            if record["key"] == run.key(self.settings):
                 kept.append(record)
             else:
                 warnings.warn(f"{run}: its record is out of date and left out; run the grid again", stacklevel=2)
@@ -179,9 +180,9 @@ def _warn_of_missing_font(dataset: str, title: str) -> None:
         warnings.warn(f"{dataset}: the PDF has no font for {', '.join(words)} in its title; the page has", stacklevel=3)
 
 
-def run_id(record: dict) -> records.RunId:
+def run_id(record: dict) -> RunId:
     """Which run a record is of."""
-    return records.RunId(record["profile"], **record["run"])
+    return RunId(record["profile"], **record["run"])
 
 
 def accuracy(record: dict, arm: dict, evaluation: str, measure: str) -> Value | None:

@@ -35,8 +35,8 @@ from lr_core.memory import pixel_share
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.runs import records
 from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.results import seconds
 
 STEPS = (0.005, 0.02, 0.05, 0.15)  # limits of the shades of a difference
 # The shade of a difference once more, for those who see no colours or print without: the larger, the fuller.
@@ -311,7 +311,7 @@ def provenance() -> Markdown:
                     f'<a class="from" href="{page(record)}">{title(run["dataset"]).html}, case {run["case"]}, '
                     f"seed {run['seed']}</a>",
                     sum(arm["epochs"] for arm in record["arms"]),
-                    hours(records.seconds(record)),
+                    hours(seconds(record)),
                     escape(" / ".join(sorted({f"{m['processor']}, {m['precision']}" for m in made}))),
                     escape(" ".join(sorted({(m["commit"] or "unknown")[:7] for m in made}))),
                 )

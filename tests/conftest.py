@@ -22,7 +22,8 @@ from lr_core.settings import Settings, find_case
 from lr_core.tasks import Dataset, Task, split
 from lr_core.training import Trainer
 from lr_lab.data import catalogue
-from lr_lab.runs import checkpoints, execute, records
+from lr_lab.runs import checkpoints, execute
+from lr_lab.runs.record import RunId, make_record
 
 # Sums are split among threads, so the last bits depend on their number; with one they are the same everywhere.
 torch.set_num_threads(1)
@@ -163,13 +164,13 @@ def watched(digits, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_id():
-    return records.RunId("smoke", "digits", 1, 0)
+    return RunId("smoke", "digits", 1, 0)
 
 
 @pytest.fixture(scope="session")
 def record(watched, run_id):
     """The record of the watched run. Shared: a test that alters it takes a deep copy."""
-    return records.make(run_id, TINY, watched.result)
+    return make_record(run_id, TINY, watched.result)
 
 
 @pytest.fixture(scope="session")

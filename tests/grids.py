@@ -14,10 +14,10 @@ import psutil
 import safetensors
 
 from lr_lab import files
-from lr_lab.runs import records
+from lr_lab.runs import store
 from lr_lab.runs.execute import read_progress
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.records import RunId
+from lr_lab.runs.record import RunId
 
 ROOT = Path(__file__).resolve().parents[1]
 EVERY_CASE = ("--case", 1, "--case", 2, "--case", 3, "--case", 4)
@@ -31,7 +31,7 @@ def places(folder):
 
 def key(case):
     """Of the run of that case with seed 0."""
-    return records.key(RunId("smoke", "digits", case, 0), find_profile("smoke").settings)
+    return RunId("smoke", "digits", case, 0).key(find_profile("smoke").settings)
 
 
 def kept_arm(path):
@@ -86,7 +86,7 @@ class Grid:
         return {folder.name: epoch for folder in self.cache.glob("*") if (epoch := read_progress(folder))}
 
     def records(self):
-        return {path.name: records.read(path) for path in self.runs.glob("smoke/*.json")}
+        return {path.name: store.read(path) for path in self.runs.glob("smoke/*.json")}
 
     def until(self, condition, process, seconds=300):
         deadline = time.monotonic() + seconds
@@ -152,9 +152,19 @@ def checkout(folder):
     return str(folder / "src")
 
 
+def without_timings(record):
+    """What two runs of the same seed on the same machine have in common, bit for bit, but for the `threads` of provenance."""
+
+    def untimed(values):
+        return {name: value for name, value in values.items() if name not in ("seconds", "started", "sha256")}
+
+    arms = [untimed(arm) | {"provenance": untimed(arm["provenance"])} for arm in record["arms"]]
+    return untimed(record) | {"arms": arms}
+
+
 def numbers(grid):
     """The records without times, and without what follows from where the checkout is, whose it is and what it has."""
-    found = {name: records.without_timings(record) for name, record in grid.records().items()}
+    found = {name: without_timings(record) for name, record in grid.records().items()}
     for record in found.values():
         for arm in record["arms"]:
             arm["provenance"] = arm["provenance"] | {"commit": None, "uncommitted_changes": None}

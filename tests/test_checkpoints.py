@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 import safetensors.torch
 import torch
+from grids import without_timings
 
 from lr_core.errors import LatentReplayError
 from lr_core.experiment import arm_name
 from lr_core.settings import find_case
-from lr_lab.runs import execute, provenance, records
+from lr_lab.runs import execute, provenance
 from lr_lab.runs.checkpoints import Checkpoints
+from lr_lab.runs.record import make_record
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
 RESULT = {"arm": {"arm": "no-replay", "memory_share": None, "epochs": 3, "accuracy": 0.123456789012345}, "sample": None}
@@ -162,7 +164,7 @@ def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
         result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(folder), report=told.append)
     once = {name: 1 for name in tiny_arms}  # an arm that is read reports once, one that is trained after each epoch
     assert {name: sum(p.arm == name for p in told) for name in tiny_arms} == once | {arm: tiny.max_epochs}
-    assert records.without_timings(records.make(run_id, tiny, result)) == records.without_timings(record)
+    assert without_timings(make_record(run_id, tiny, result)) == without_timings(record)
 
 
 def test_shares_that_hardly_differ_are_arms_of_their_own(digits, tiny, watched, tmp_path):
@@ -192,7 +194,7 @@ def test_an_interrupted_arm_goes_on_to_the_same_record(digits, tiny, tiny_arms, 
         interrupted(digits, tiny, tmp_path, arm, epoch)
     result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
     assert arm not in {progress.arm for progress in told}  # all of its epochs had been trained before
-    assert records.without_timings(records.make(run_id, tiny, result)) == records.without_timings(record)
+    assert without_timings(make_record(run_id, tiny, result)) == without_timings(record)
     seconds = next(a["seconds"] for a in result["arms"] if arm_name(a["arm"], a["memory_share"]) == arm)
     assert seconds > 0
 

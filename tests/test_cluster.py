@@ -15,9 +15,9 @@ from grids import ROOT, SOON, Grid, all_gone, checkout, keep, kept_arm, kernels,
 from lr_lab.cli import cli
 from lr_lab.grid import dask as cluster
 from lr_lab.grid.dask import DaskExecutor
-from lr_lab.runs import records
+from lr_lab.runs import store
 
-PAPER = records.read_all(ROOT / "report" / "runs", "paper")
+PAPER = store.read_all(ROOT / "report" / "runs", "paper")
 
 
 class Cluster:

@@ -22,8 +22,9 @@ from grids import ROOT, kept_arm, kernels, places
 
 from lr_lab.cli import main
 from lr_lab.data import catalogue, custom
-from lr_lab.runs import records
+from lr_lab.runs import store
 from lr_lab.runs.profiles import PROFILES, find_profile
+from lr_lab.runs.record import digest
 
 pytestmark = pytest.mark.slow
 
@@ -107,12 +108,12 @@ def test_a_killed_kernel_loses_no_finished_arm(grid):
     assert "Traceback" not in grid.killed.output + grid.killed.errors
     assert grid.killed.left == []
     assert "no record, 1 arms kept" in grid.output
-    assert records.read(grid.record)["arms"][0] == grid.killed.arm
+    assert store.read(grid.record)["arms"][0] == grid.killed.arm
     assert not list(grid.folder.glob("cache/*/*first-task*"))
 
 
 def test_one_failed_run_does_not_stop_the_others(grid):
-    assert records.read(grid.record)["run"] == {"dataset": "digits", "case": 1, "seed": 0}
+    assert store.read(grid.record)["run"] == {"dataset": "digits", "case": 1, "seed": 0}
     assert not (grid.folder / "runs" / "smoke" / "noise-case1-seed0.json").exists()
 
 
@@ -157,12 +158,12 @@ def test_a_finished_run_is_skipped(grid):
             "settings differ: momentum was 0.5, now 0.9",
         ),
         (lambda r: r | {"data": {"images": "0" * 64}, "key": "0" * 64}, "data checksums differ"),
-        (lambda r: r | {"schema": 0}, "damaged record (schema version 0, expected"),
+        (lambda r: r | {"schema": 0}, "damaged record (is not a whole record of schema 2: Invalid enum value 0"),
     ],
 )
 def test_status_says_what_differs(grid, tmp_path, change, reason):
-    content = change(records.read(grid.record))
-    content["sha256"] = records.digest({name: value for name, value in content.items() if name != "sha256"})
+    content = change(store.read(grid.record))
+    content["sha256"] = digest({name: value for name, value in content.items() if name != "sha256"})
     path = tmp_path / "runs" / "smoke" / grid.record.name
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
@@ -307,7 +308,7 @@ def test_the_paper_itself_has_no_banner(paper):
 def test_every_number_of_a_record_is_in_the_paper_made_from_it(grid, smoke_paper):
     page, pdf = smoke_paper
     cells = Tables(page).cells
-    for arm in records.read(grid.record)["arms"]:
+    for arm in store.read(grid.record)["arms"]:
         for evaluation, accuracies in arm["accuracy"].items():
             if arm["arm"] == "first-task" and evaluation == "mixed":
                 continue  # the same as batch, with one task learned
@@ -331,12 +332,12 @@ def test_every_published_value_is_in_the_paper(paper):
 def test_every_committed_record_is_in_the_paper_and_what_is_missing_says_so(paper):
     page, _ = paper
     cells = Tables(page).cells
-    found = records.read_all(ROOT / "report" / "runs", "paper")
+    found = store.read_all(ROOT / "report" / "runs", "paper")
     for record in found:
         for arm in record["arms"]:
             for value in (arm["accuracy"][e]["test"] for e in ("running", "batch")):
                 assert any(cell.startswith(f"{value:.4f}") for cell in cells)
-    literal = records.read_all(ROOT / "report" / "runs", "literal")
+    literal = store.read_all(ROOT / "report" / "runs", "literal")
     beside = {record["run"]["dataset"] for record in literal}  # whose tables have plain SGD's columns too
     missing = 12 - len(found) + 4 * len(beside) - len(literal)
     accuracies = 2 * 2 + 3 * 3 * 3 + 3 * 3  # first task, replay, no replay: measures by evaluation modes (by shares)

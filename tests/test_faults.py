@@ -23,7 +23,7 @@ from test_end_to_end import called
 
 from lr_lab import files
 from lr_lab.data import catalogue
-from lr_lab.runs import records
+from lr_lab.runs.record import digest
 
 pytestmark = pytest.mark.slow
 
@@ -260,7 +260,7 @@ def bit_flipped(path):
 def of_another_schema(path):
     content = json.loads(path.read_bytes()) | {"schema": 3}
     del content["sha256"]
-    path.write_text(json.dumps(content | {"sha256": records.digest(content)}))
+    path.write_text(json.dumps(content | {"sha256": digest(content)}))
 
 
 def swapped(path, other):
@@ -281,15 +281,18 @@ def test_damaged_records_are_refused_and_named(undisturbed, tmp_path):
     bit_flipped(folder / "digits-case1-seed1.json")
     choice = ["--case", 1, "--case", 2, "--case", 3, "--seed", 0, "--seed", 1, "--runs", tmp_path / "runs"]
     shown = called("status", "--profile", "smoke", *choice).stdout
-    assert "run   smoke digits case 1 seed 0: damaged record (is not a whole JSON file" in shown
-    assert "run   smoke digits case 2 seed 0: damaged record (schema version 3, expected 2" in shown
+    assert "run   smoke digits case 1 seed 0: damaged record (is not a whole record of schema 2: " in shown
+    assert (
+        "run   smoke digits case 2 seed 0: damaged record (is not a whole record of schema 2: Invalid enum value 3 - at `$.schema`"
+        in shown
+    )
     assert "run   smoke digits case 3 seed 0: damaged record (is the record of smoke/digits-case4-seed0" in shown
     assert "run   smoke digits case 1 seed 1: damaged record (" in shown
     assert "skip  smoke digits case 2 seed 1" in shown
     reader = called("results", tmp_path / "results.csv", "smoke", "--runs", tmp_path / "runs")
     assert reader.exit_code == 1
     (line,) = reader.stderr.splitlines()
-    assert line.startswith(f"error: {one}: is not a whole JSON file")
+    assert line.startswith(f"error: {one}: is not a whole record of schema 2: ")
     assert line.endswith("run the grid again, which sets it aside")
 
 

@@ -33,10 +33,9 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
 @pytest.mark.parametrize(
     ("command", "without"),
     [
-        ("--help", SECONDS | {"numpy", "jsonschema"}),
-        ("grid --help", SECONDS | {"numpy", "jsonschema"}),
+        ("--help", SECONDS | {"numpy"}),
+        ("grid --help", SECONDS | {"numpy"}),
         ("status --profile paper", SECONDS),  # reads every record
-        ("status --profile smoke", SECONDS | {"jsonschema"}),  # there are none
         ("results results.csv paper", SECONDS - {"pandas"}),
     ],
 )

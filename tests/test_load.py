@@ -15,9 +15,8 @@ from lr_lab.grid import notebook as notebooks
 from lr_lab.grid.local import LocalExecutor
 from lr_lab.grid.notebook import executed
 from lr_lab.grid.schedule import run_grid
-from lr_lab.runs import records
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.records import RunId
+from lr_lab.runs.record import RunId, make_record
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -42,7 +41,7 @@ def test_of_many_kernels_eight_at_a_time_none_is_lost_and_nothing_of_them_stays(
     class Empty(LocalExecutor):
         def __call__(self, run, folder, lock):
             with executed("empty", {"seed": run.seed}, keep=[lock], lifeline=self._lifeline) as content:
-                return records.make(run, SETTINGS, watched.result), content
+                return make_record(run, SETTINGS, watched.result), content
 
     process, seen = psutil.Process(), []
 
@@ -67,7 +66,7 @@ def test_the_paper_reads_and_renders_a_thousand_records(watched, tmp_path):
         run = RunId("smoke", "digits", case, seed)
         path = run.record(tmp_path / "runs")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(records.make(run, SETTINGS, watched.result)))
+        path.write_text(json.dumps(make_record(run, SETTINGS, watched.result)))
     subprocess.run(
         [sys.executable, ROOT / "report" / "render", "--output-dir", tmp_path / "paper"],
         env=os.environ | {"LR_PROFILE": "smoke", "LR_RUNS": str(tmp_path / "runs")},

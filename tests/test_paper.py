@@ -17,7 +17,8 @@ from bs4 import BeautifulSoup
 
 from lr_core.errors import LatentReplayError
 from lr_lab.data import catalogue, custom
-from lr_lab.runs import records
+from lr_lab.runs import store
+from lr_lab.runs.record import RunId, make_record
 
 REPORT = Path(__file__).resolve().parents[1] / "report"
 
@@ -144,7 +145,7 @@ def test_numbers_in_sentences(paper, words, expected):
 
 @pytest.fixture
 def written(record, run_id, tmp_path):
-    records.write(record, run_id.record(tmp_path))
+    store.write(record, run_id.record(tmp_path))
     return tmp_path
 
 
@@ -176,9 +177,9 @@ def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
 ):
     mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy())
     custom.add(mine, origin="the digits again", licence="CC BY 4.0", root=data_root)
-    run_id = records.RunId("smoke", "mine", 1, 0)
+    run_id = RunId("smoke", "mine", 1, 0)
     runs = paper.Runs("smoke", tmp_path)
-    records.write(records.make(run_id, runs.settings, watched.result), run_id.record(tmp_path))
+    store.write(make_record(run_id, runs.settings, watched.result), run_id.record(tmp_path))
     assert (runs.records, runs.datasets) == ([], ["digits", "mine"])
     for name in ("records", "added", "settings"):
         monkeypatch.setitem(paper.ours.__dict__, name, getattr(runs, name))
@@ -197,9 +198,9 @@ def test_a_title_means_nothing_but_itself(
 ):
     mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title=title)
     custom.add(mine, origin="the digits again", licence="<i>none</i>", root=data_root)
-    run_id = records.RunId("smoke", "mine", 1, 0)
+    run_id = RunId("smoke", "mine", 1, 0)
     runs = paper.Runs("smoke", tmp_path)
-    records.write(records.make(run_id, runs.settings, watched.result), run_id.record(tmp_path))
+    store.write(make_record(run_id, runs.settings, watched.result), run_id.record(tmp_path))
     for name in ("records", "added", "settings"):
         monkeypatch.setitem(paper.ours.__dict__, name, getattr(runs, name))
     monkeypatch.setattr(paper.ours, "profile", "smoke")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from grids import without_timings
 
 from lr_core import metrics, models
 from lr_core.device import Compute, resolve
@@ -19,9 +20,10 @@ from lr_core.metrics import is_evaluated
 from lr_core.settings import CASES, EVALUATIONS, PROTOCOL_VERSION, Settings
 from lr_core.tasks import split
 from lr_lab.data import catalogue
-from lr_lab.runs import execute, provenance, records
+from lr_lab.runs import execute, provenance, store
 from lr_lab.runs.checkpoints import Checkpoints
 from lr_lab.runs.profiles import PROFILES
+from lr_lab.runs.record import make_record
 
 GOLDEN = Path(__file__).with_name("golden.json")
 MODES = pytest.mark.parametrize("mode", EVALUATIONS)
@@ -321,7 +323,7 @@ def test_the_last_correct_epoch_agrees_with_predictions_and_curve(watched, tiny,
 
 def untimed(record):
     """What must be equal, bit for bit; through JSON, as it is stored."""
-    return json.loads(json.dumps(records.without_timings(record)))
+    return json.loads(json.dumps(without_timings(record)))
 
 
 AGAIN = """
@@ -330,20 +332,20 @@ from lr_core.experiment import encode, freeze
 from lr_core.settings import Settings, find_case
 from lr_core.tasks import split
 from lr_lab.data import catalogue
-from lr_lab.runs import execute, records
+from lr_lab.runs import execute
+from lr_lab.runs.record import RunId, make_record
 torch.set_num_threads(1)
 settings = Settings.from_dict(json.loads(sys.argv[1]))
 result = execute.train(catalogue.load("digits"), find_case(1), 0, settings)
-record = records.make(records.RunId("smoke", "digits", 1, 0), settings, result)
-print(json.dumps(records.without_timings(record)))
+print(json.dumps(make_record(RunId("smoke", "digits", 1, 0), settings, result)))
 """
 
 
 def test_same_seed_in_another_process_gives_the_same_record_bit_for_bit(short_runs, short, run_id):
     command = [sys.executable, "-c", AGAIN, json.dumps(short.as_dict())]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-    again = json.loads(output.splitlines()[-1])
-    expected = untimed(records.make(run_id, short, short_runs[0]))
+    again = untimed(json.loads(output.splitlines()[-1]))
+    expected = untimed(make_record(run_id, short, short_runs[0]))
     assert again["arms"] == expected["arms"]
     assert again == expected
 
@@ -392,7 +394,7 @@ def test_a_stopped_run_goes_on_with_its_next_epoch_to_the_same_record(monkeypatc
 
     with pytest.raises(Stopped):
         execute.run(run_id, runs=runs, cache=cache, report=stop)
-    folder = cache / records.key(run_id, tiny)
+    folder = cache / run_id.key(tiny)
     assert not run_id.record(runs).exists()
     assert {file.name for file in folder.glob("*.safetensors")} == {
         "first-task.safetensors", "replay-0.05.safetensors", "replay-0.25.unfinished.safetensors",
@@ -405,7 +407,7 @@ def test_a_stopped_run_goes_on_with_its_next_epoch_to_the_same_record(monkeypatc
         ("first-task", 2), ("replay-0.05", 2), ("replay-0.25", 2), ("no-replay", 1), ("no-replay", 2),
     ]  # fmt: skip
     assert untimed(finished) == untimed(record)
-    assert records.read(run_id.record(runs)) == finished
+    assert store.read(run_id.record(runs)) == finished
 
 
 # -- golden numbers -----------------------------------------------------------------------------------------------

@@ -154,12 +154,12 @@ def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
     """Write all results as one tidy CSV file: of all profiles but preliminary ones, or of those named."""
     from lr_lab import files
     from lr_lab.grid import schedule
-    from lr_lab.runs import records
+    from lr_lab.runs import results, store
 
     for name in profiles:
         find_profile(name)
-    found = [r for name in profiles or RESULTS for r in records.read_all(runs or schedule.RUNS, name)]
-    files.write_atomically(absolute(target), records.results(found).to_csv(index=False).encode())
+    found = [r for name in profiles or RESULTS for r in store.read_all(runs or schedule.RUNS, name)]
+    files.write_atomically(absolute(target), results.table(found).to_csv(index=False).encode())
     click.echo(f"{target}: {len(found)} runs")
 
 

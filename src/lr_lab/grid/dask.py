@@ -23,11 +23,11 @@ from lr_lab import files
 from lr_lab.data import fetch
 from lr_lab.files import project_root
 from lr_lab.grid.local import Executor, LocalExecutor
-from lr_lab.runs import provenance, records
+from lr_lab.runs import provenance
 from lr_lab.runs.checkpoints import Checkpoints, Progress
 from lr_lab.runs.execute import read_progress, write_progress
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.records import RunId
+from lr_lab.runs.record import RunId
 
 TOPIC = "lr_core progress"
 PATIENCE = 10  # seconds for a scheduler to answer
@@ -125,7 +125,7 @@ class DaskExecutor(Executor):
 def _make(run: RunId, key: str, library: str) -> tuple[dict, bytes]:
     """Record and notebook of a run, if this worker has what is needed to make it as it was asked for."""
     worker = distributed.get_worker()
-    if library != provenance.library() or key != records.key(run, find_profile(run.profile).settings):
+    if library != provenance.library() or key != run.key(find_profile(run.profile).settings):
         raise LatentReplayError(
             f"the worker at {worker.address} has another version of lr_core; bring it to the same commit"
         )

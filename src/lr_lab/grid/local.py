@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from lr_core.errors import LatentReplayError
 from lr_lab.grid.notebook import executed
-from lr_lab.runs import records
-from lr_lab.runs.records import RunId
+from lr_lab.runs import store
+from lr_lab.runs.record import RunId
 
 FILES, FILES_OF_A_KERNEL = 64, 64  # open at a time in this process, sockets and pipes too, with room to spare
 
@@ -76,7 +76,7 @@ class LocalExecutor(Executor):
             "threads": 1,
         }
         with executed("case", parameters, keep=[lock], lifeline=self._lifeline) as notebook:
-            record = records.read(run.record(folder))
+            record = store.read(run.record(folder))
             if record["key"] != folder.name:
                 raise LatentReplayError("the notebook ended without writing its record")
             return record, notebook

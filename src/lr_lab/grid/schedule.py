@@ -17,11 +17,11 @@ from lr_lab import files
 from lr_lab.files import project_root
 from lr_lab.grid.local import Executor
 from lr_lab.grid.notebook import NotebookError, first_line
-from lr_lab.runs import records
+from lr_lab.runs import results, store
 from lr_lab.runs.checkpoints import Checkpoints
 from lr_lab.runs.execute import read_progress
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.records import RunId
+from lr_lab.runs.record import RunId
 
 ROOT = project_root()
 RUNS = ROOT / "report" / "runs"
@@ -95,21 +95,21 @@ def _judge(run: RunId, runs: Path, cache: Path) -> tuple[bool, str, float | None
     settings = find_profile(run.profile).settings
     record = _standing(run, runs)
     if record is None:
-        finished = Checkpoints(cache / records.key(run, settings)).finished()
+        finished = Checkpoints(cache / run.key(settings)).finished()
         return True, f"no record, {finished} arms kept" if finished else "no record", None
     if isinstance(record, LatentReplayError):
         return True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})", None
-    seconds = records.seconds(record)
-    if record["key"] == records.key(run, settings):
+    seconds = results.seconds(record)
+    if record["key"] == run.key(settings):
         return False, "up to date", seconds
-    return True, "; ".join(_differences(record, records.basis(run, settings))), seconds
+    return True, "; ".join(_differences(record, run.basis(settings))), seconds
 
 
 def _standing(run: RunId, runs: Path) -> dict | LatentReplayError | None:
     """The record that a run has, or what is wrong with it, or None."""
     path = run.record(runs)
     try:
-        return records.read(path) if path.exists() else None
+        return store.read(path) if path.exists() else None
     except LatentReplayError as error:
         return error
 
@@ -157,7 +157,7 @@ def run_grid(
     for run in due:  # before hours of work: is there a place to put its results?
         _check_writable(run.record(runs).parent)
     _check_writable(cache)
-    keys = {run: records.key(run, find_profile(run.profile).settings) for run in due}
+    keys = {run: run.key(find_profile(run.profile).settings) for run in due}
     standing = {run: _standing(run, runs) for run in due} if force else {}
     replaced = {run: record["sha256"] for run, record in standing.items() if isinstance(record, dict)}
     outcomes: list[Outcome] = []
@@ -213,7 +213,7 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
     replaced : checksum of a record that counts and yet is to be replaced; any other was made meanwhile, and stays
     """
     started = time.perf_counter()
-    key = records.key(run, find_profile(run.profile).settings)
+    key = run.key(find_profile(run.profile).settings)
     folder, path = cache.resolve() / key, run.record(runs)
     cell = error = None
     try:
@@ -231,7 +231,7 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
                     part.unlink()
                 record, notebook = executor(run, folder, lock.fileno())
                 files.write_atomically(run.notebook(runs), notebook)
-                records.write(record, path)  # last: where it is, all else is too
+                store.write(record, path)  # last: where it is, all else is too
             Checkpoints(folder).clear()
     except NotebookError as failure:
         cell, error = failure.cell, str(failure)

@@ -18,7 +18,7 @@ from lr_core.settings import CASES, Settings
 from lr_core.tasks import Dataset, split
 from lr_lab import files
 from lr_lab.plots import LATENT_POINTS
-from lr_lab.runs import records
+from lr_lab.runs.record import digest
 
 POINTS = LATENT_POINTS  # of a task's sampled test images: those that a latent map shows
 COLUMNS = 15  # images in a row of a sheet
@@ -29,7 +29,7 @@ def stem(dataset: str, classes: Sequence[int], images: Sequence[int]) -> str:
 
     The name follows from the images, so that a sheet cannot be taken for that of another sample.
     """
-    return f"{dataset}-{''.join(map(str, classes))}-{records.digest(list(images[:POINTS]))[:8]}"
+    return f"{dataset}-{''.join(map(str, classes))}-{digest(list(images[:POINTS]))[:8]}"
 
 
 def sheet(images: Tensor) -> bytes:

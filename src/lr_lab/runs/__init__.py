@@ -1,1 +1,2 @@
-"""One run: what it is (`profiles`), making it (`execute`), and what it leaves behind (`records`)."""
+"""One run: what it is (`profiles`), making it (`execute`), what it leaves behind (`record`), on disk (`store`) and in
+tables (`results`)."""

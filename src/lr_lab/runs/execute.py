@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from lr_core.settings import EVALUATIONS, Case, Settings, find_case
 from lr_lab.data import catalogue
 from lr_lab.files import absolute, write_atomically
-from lr_lab.runs import records
+from lr_lab.runs import store
 from lr_lab.runs.checkpoints import Checkpoints, Progress, restore, state
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.records import RunId
+from lr_lab.runs.record import RunId, make_record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +58,7 @@ def run(
 
     runs, cache = (folder if folder is None else absolute(folder) for folder in (runs, cache))
     settings = find_profile(run_id.profile).settings
-    key = records.key(run_id, settings)
+    key = run_id.key(settings)
     folder = cache / key if cache is not None else None
 
     def progressed(progress: Progress) -> None:
@@ -70,9 +70,9 @@ def run(
         catalogue.load(run_id.dataset), find_case(run_id.case), run_id.seed, settings,
         compute=resolve(settings.precision, threads), checkpoints=Checkpoints(folder, key), report=progressed,
     )  # fmt: skip
-    record = records.make(run_id, settings, result)
+    record = make_record(run_id, settings, result)
     if runs is not None:
-        records.write(record, run_id.record(runs))
+        store.write(record, run_id.record(runs))
     return record
 
 
@@ -102,7 +102,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     report: Report = lambda progress: None,
 ) -> dict:
-    """Train all arms of a case; what a record holds of them (`records.make` adds the rest).
+    """Train all arms of a case; what a record holds of them (`make_record` adds the rest).
 
     The first task is trained once. Each other arm is a branch of it.
     """

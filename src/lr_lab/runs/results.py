@@ -1,0 +1,59 @@
+"""The numbers in records as tables: of many runs (`table`), of one (`summary`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lr_core.settings import EVALUATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "profile", "dataset", "case", "seed", "arm", "evaluation", "memory_images_percent", "train_accuracy",
+    "test_accuracy", "original_test_accuracy", "epochs", "seconds", "memory_bytes",
+)  # fmt: skip
+
+
+def table(records: Iterable[dict]) -> pd.DataFrame:
+    """Tidy: one row per profile, data set, case, seed, arm, memory budget and evaluation mode.
+
+    The columns are `COLUMNS`; accuracies are shares, 0 to 1. Empty where an arm has no such value.
+    """
+    import pandas as pd  # here: most commands need no table
+
+    rows = [
+        (
+            record["profile"], *(record["run"][name] for name in ("dataset", "case", "seed")), arm["arm"], evaluation,
+            _percent(arm), *(arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")),
+            arm["epochs"], round(arm["seconds"], 1), arm["memory_bytes"],
+        )
+        for record in records for arm in record["arms"] for evaluation in EVALUATIONS
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"memory_bytes": "Int64"})
+
+
+def summary(record: dict) -> pd.DataFrame:
+    """One run at a glance: a row for each arm, for each evaluation mode its accuracies in percent, two decimals."""
+    import pandas as pd
+
+    measures = {"train": "train", "test": "test", "original_test": "original test"}
+    labels, rows = [], []
+    for arm in record["arms"]:
+        percent = _percent(arm)
+        labels.append(arm["arm"] if percent is None else f"{arm['arm']} {percent:g} %")
+        values = [arm["accuracy"][evaluation][measure] for evaluation in EVALUATIONS for measure in measures]
+        rows.append(["" if value is None else f"{100 * value:.2f}" for value in values])
+    columns = pd.MultiIndex.from_product([EVALUATIONS, measures.values()], names=["evaluation", None])
+    return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
+
+
+def seconds(record: dict) -> float:
+    """How long the training of all arms took."""
+    return sum(arm["seconds"] for arm in record["arms"])
+
+
+def _percent(arm: dict) -> float | None:
+    """Share of the first task's training images that the arm's memory holds."""
+    return None if arm["memory_share"] is None else round(100 * arm["memory_share"], 6)
