@@ -28,9 +28,7 @@ def mean_accuracy(
 ) -> Value | None:
     """Mean of one accuracy over all runs."""
     return mean(
-        accuracy(record, arm, evaluation, measure)
-        for record, arm in arms(name, runs)
-        if arm["memory_share"] == share
+        accuracy(record, arm, evaluation, measure) for record, arm in arms(name, runs) if arm["memory_share"] == share
     )
 
 
