@@ -234,7 +234,7 @@ def _dressed(html: str, numbers: Iterator[int]) -> str:
             row = cell.find_parent("tbody") is not None
             cell.attrs = {key: value for key, value in cell.attrs.items() if key == "colspan"}
             cell["scope"] = "row" if row else "colgroup" if "colspan" in cell.attrs else "col"
-            if row and number == 1:
+            if row and number == 1 and not soup.find(id=anchor(cell.text)):
                 cell["id"] = anchor(cell.text)
         for cell in table.select("tbody td"):
             cell["class"] = "num"

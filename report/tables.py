@@ -267,7 +267,7 @@ def replay_gaps() -> Markdown:
 
 
 def settings() -> Markdown:
-    """Every knob: stated by the original or open, and what the two profiles make of it."""
+    """Every setting: whether the original states it, and its value in this profile and in `literal`."""
     stated = {"train_share", "batch_size", "learning_rate", "memory_shares"}
     skip = {"latent_sample"}
     rows = []
