@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 
 import torch
 from torch import nn
@@ -82,7 +82,7 @@ def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
     if threads is None:
         threads = torch.get_num_threads()
     elif not is_whole(threads, least=1) or threads > 1024:
-        raise UsageError(f"threads is {shown(threads)}; it must be a whole number from 1 to 1024")
+        raise UsageError(f"threads is {short_repr(threads)}; it must be a whole number from 1 to 1024")
     device = torch.device("cpu")
     if precision != "fp64":
         if torch.cuda.is_available():

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import sys
 from dataclasses import dataclass
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 from typing import TYPE_CHECKING
 
 from lr_core.errors import UsageError
@@ -50,7 +50,7 @@ class Case:
     def __post_init__(self) -> None:
         for name, classes in vars(self).items():
             if not isinstance(classes, tuple) or not all(map(is_whole, classes)):
-                raise UsageError(f"case: {name} is {shown(classes)}; it must be a tuple of classes, whole numbers")
+                raise UsageError(f"case: {name} is {short_repr(classes)}; it must be a tuple of classes, whole numbers")
         both = self.first + self.second
         twice = sorted({c for c in both if both.count(c) > 1})
         absent = sorted(set(range(CLASSES)) - set(both))
@@ -90,7 +90,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         def refuse(name: str, rule: str) -> None:
-            raise UsageError(f"settings: {name} is {shown(getattr(self, name))}; it must be {rule}")
+            raise UsageError(f"settings: {name} is {short_repr(getattr(self, name))}; it must be {rule}")
 
         if not isinstance(self.memory_shares, tuple):
             refuse("memory_shares", "a tuple of shares")
@@ -126,7 +126,7 @@ class Settings:
         known = {field.name for field in dataclasses.fields(cls)}
         for name in values:
             if name not in known:
-                raise UsageError(f"settings: unknown name {shown(name)}; known are {', '.join(sorted(known))}")
+                raise UsageError(f"settings: unknown name {short_repr(name)}; known are {', '.join(sorted(known))}")
         shares = values.get("memory_shares")
         if isinstance(shares, list):
             values = values | {"memory_shares": tuple(shares)}
@@ -136,7 +136,7 @@ class Settings:
 def find_case(number: int) -> Case:
     """The case of Table 3 with that number, or a `UsageError` that lists the known ones."""
     if not is_whole(number) or number not in CASES:
-        raise UsageError(f"unknown case {shown(number)}; known are {', '.join(map(str, CASES))}")
+        raise UsageError(f"unknown case {short_repr(number)}; known are {', '.join(map(str, CASES))}")
     return CASES[number]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ def parse_tasks(text: str) -> tuple[tuple[int, ...], ...]:
     """
     if not isinstance(text, str):  # papermill's -p makes a number of digits alone, without the zeros that lead
         raise UsageError(
-            f"tasks are {shown(text)}, which is no text: write digits, and a bar between tasks, as in '01234 | 56789' "
+            f"tasks are {short_repr(text)}, which is no text: write digits, and a bar between tasks, as in '01234 | 56789' "
             "(digits alone are a number to papermill's -p, and text to its -r)"
         )
     strange = re.search(r"[^\d\s,|]", text)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any
 
 from lr_core.errors import LatentReplayError, UsageError
@@ -59,7 +59,7 @@ class RunId:
         find_case(self.case)
         catalogue.describe(self.dataset)
         if not is_whole(self.seed, least=0):
-            raise UsageError(f"seed is {shown(self.seed)}; it must be a whole number of at least 0, below 2**31")
+            raise UsageError(f"seed is {short_repr(self.seed)}; it must be a whole number of at least 0, below 2**31")
 
     @property
     def stem(self) -> str:
@@ -147,7 +147,7 @@ def read(path: Path) -> dict:
 def _checked(record: object, path: Path) -> dict:
     version = record.get("schema") if isinstance(record, dict) else None
     if not isinstance(record, dict) or version != SCHEMA_VERSION:
-        raise LatentReplayError(f"{path}: schema version {shown(version)}, expected {SCHEMA_VERSION}; {REMEDY}")
+        raise LatentReplayError(f"{path}: schema version {short_repr(version)}, expected {SCHEMA_VERSION}; {REMEDY}")
     _validate(record, path)
     arms = [(arm["arm"], arm["memory_share"]) for arm in record["arms"]]
     if len(set(arms)) < len(arms):
