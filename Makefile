@@ -147,7 +147,7 @@ CSV := report/_output/results.csv
 PAGES := report/_output/notebooks/index.html
 SOURCES := $(wildcard report/figures/*.svg report/*.qmd report/*.py report/*.bib report/_quarto.yml data/*.csv data/*.toml \
   benchmarks/results/*.json) \
-  $(shell find src report/render report/theme report/figures report/explorer -type f ! -path '*/__pycache__/*' ! -path '*.egg-info/*' 2>/dev/null)
+  $(shell find src report/render report/theme report/figures report/explorer report/notebook -type f ! -path '*/__pycache__/*' ! -path '*.egg-info/*' 2>/dev/null)
 # The folders as well as the records in them: a record that was removed leaves no other trace.
 RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
 NOTEBOOKS := $(wildcard report/runs/*/*.ipynb)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 from drawings import drawn
+from edition import ours
 from IPython.display import Markdown
-from paper import NOT_RUN, count, hours, ours, title
 from tables import simple
+from titles import title
+from words import NOT_RUN, count, hours, listed
 
 from lr_core.settings import CASES
 from lr_lab import plots
@@ -108,29 +110,39 @@ def _growing() -> Iterator[tuple[str, dict]]:
             yield ("" if place else kind), m
 
 
-def _seconds(name: str) -> list[float]:
-    """Training time of each case of a data set."""
-    return [results.seconds(record) for record in ours.of(name)]
+def _seconds() -> dict[str, list[float]]:
+    """Training time of each case, for the data sets that have runs."""
+    return {name: [results.seconds(r) for r in runs] for name in ours.datasets if (runs := ours.of(name))}
 
 
-def many_seeds(seeds: int = 20) -> str:
-    """What all cases of the paper with so many seeds take, from the time of the runs at hand; memory by the benchmark."""
-    known = {name: statistics.mean(taken) for name in ours.datasets if (taken := _seconds(name))}
-    if not known:
-        return NOT_RUN
-    runs = len(CASES) * seeds * len(known)
-    names = ", ".join(title(name) for name in known)
-    total = sum(len(CASES) * seeds * mean for mean in known.values())
+def timed_sets() -> str:
+    """The data sets that have runs."""
+    return listed(map(title, _seconds())) if _seconds() else f"({NOT_RUN})"
+
+
+def runs_of(seeds: int) -> int:
+    """How many runs all cases of the paper are with so many seeds, in the data sets that have runs."""
+    return len(CASES) * seeds * len(_seconds())
+
+
+def core_hours(seeds: int) -> str:
+    """What these runs take, from the time of the runs at hand."""
+    total = sum(len(CASES) * seeds * statistics.mean(taken) for taken in _seconds().values())
+    return f"{total / 3600:,.0f}" if total else f"({NOT_RUN})"
+
+
+def memory() -> str:
+    """The most memory that one process of the trainer took in the benchmarks, in gigabytes."""
     peaks = [m["peak_bytes"] for result in measured for m in result["measured"] if m["program"].startswith("lr_core")]
-    memory = f" and {max(peaks) / 1e9:.1f} GB of memory for each core at work" if peaks else ""
-    return f"the {runs} runs of {names} with {seeds} seeds take about {total / 3600:,.0f} core hours{memory}"
+    return f"{max(peaks) / 1e9:.1f} GB" if peaks else f"({NOT_MEASURED})"
 
 
 def case_times() -> str:
-    """Training time of a case, by data set, as the records have it."""
-    parts = []
-    for name in ours.datasets:
-        taken = _seconds(name)
-        told = " to ".join(dict.fromkeys([hours(min(taken)), hours(max(taken))])) if taken else NOT_RUN
-        parts.append(f"{title(name)} {told}")
-    return ", ".join(parts)
+    """Training time of a case, by data set."""
+    taken = _seconds()
+    return ", ".join(
+        f"{title(name)} {' to '.join(dict.fromkeys(map(hours, (min(taken[name]), max(taken[name])))))}"
+        if name in taken
+        else f"{title(name)} {NOT_RUN}"
+        for name in ours.datasets
+    )

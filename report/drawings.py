@@ -15,10 +15,15 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
+from edition import HERE, PROFILE, ours
+from findings import arms
 from IPython.display import Markdown
 from matplotlib.figure import Figure
-from paper import HERE, MEASURES, NOT_RUN, PROFILE, accuracy, arms, hours, ours, published_value, title
+from published import MEASURES, published_value
 from scipy.spatial.distance import pdist
+from sourced import accuracy
+from titles import title
+from words import NOT_RUN, hours
 
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
@@ -82,7 +87,7 @@ def _per_cent(value: float) -> str:
 # -- data sets --------------------------------------------------------------------------------------------------------
 
 
-def still(dataset: str, kind: str) -> Markdown:
+def static_figure(dataset: str, kind: str) -> Markdown:
     """A committed figure of a data set: `samples`, `rows` or `pca`."""
     name = f"{dataset}-{kind}"
     data = pd.read_csv(STILLS / f"{name}.csv")

@@ -6,29 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 import torch
+from edition import PROFILE, Runs, bf16, cited, literal, ours
+from facts import task_images
+from findings import gaps, mean_gap, paired
 from IPython.display import Markdown
-from paper import (
-    MEASURES,
-    NOT_RUN,
-    PROFILE,
-    Runs,
-    Value,
-    accuracy,
-    gaps,
-    half,
-    hours,
-    in_table,
-    literal,
-    mean_gap,
-    number,
-    ours,
-    page,
-    paired,
-    published_value,
-    task_images,
-    title,
-    told,
-)  # fmt: skip
+from provenance import in_table, number, page
+from published import MEASURES, published_value
+from sourced import Value, accuracy
+from titles import title
+from words import NOT_RUN, hours
 
 from lr_core import models
 from lr_core.memory import pixel_share
@@ -235,8 +221,8 @@ def mean_gaps() -> Markdown:
     """Mean absolute difference from the published values, by arm, measure and evaluation mode."""
     groups = {"Momentum, all runs": ours}
     if PROFILE == "paper" and literal.records:
-        if len((twins := ours.twins_of(literal)).records) < len(ours.records):
-            groups["Momentum, those runs that plain SGD has"] = twins
+        if len((matched := ours.matched_with(literal)).records) < len(ours.records):
+            groups["Momentum, those runs that plain SGD has"] = matched
         groups["Plain SGD"] = literal
     rows = []
     for name in ("first-task", "replay", "no-replay"):
@@ -281,7 +267,7 @@ def replay_gaps() -> Markdown:
 
 
 def settings() -> Markdown:
-    """Every knob: stated by the original or open, and what the two profiles make of it."""
+    """Every setting: whether the original states it, and its value in this profile and in `literal`."""
     stated = {"train_share", "batch_size", "learning_rate", "memory_shares"}
     skip = {"latent_sample"}
     rows = []
@@ -302,7 +288,7 @@ def _plain(value: object) -> str:
 def provenance() -> Markdown:
     """Where each run was made, with what, and how long it took; its case leads to the executed notebook."""
     rows = []
-    for runs in told:
+    for runs in cited:
         for record in runs.records + runs.added:
             run, made = record["run"], [arm["provenance"] for arm in record["arms"]]
             rows.append(
@@ -323,7 +309,7 @@ def provenance() -> Markdown:
 def precision() -> Markdown:
     """The case that was made in single precision and in bfloat16: epochs and accuracies, side by side."""
     rows = []
-    for single, arm, other, same in paired(half):
+    for single, arm, other, same in paired(bf16):
         for measure in ("test", "original_test"):
             cells = [
                 in_table(number(value))

@@ -1,11 +1,12 @@
 """The pages of executed notebooks: one for each run, made anew only when it changed, fit to be read by anybody."""
 
-import importlib.util
+import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def notebooks():
-    spec = importlib.util.spec_from_file_location("notebooks", ROOT / "report" / "notebooks.py")
-    module = sys.modules["notebooks"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def module():
+    sys.path.insert(0, str(ROOT / "report"))
+    yield importlib.import_module
+    sys.path.remove(str(ROOT / "report"))
+
+
+@pytest.fixture(scope="module")
+def notebooks(module):
+    return module("notebooks")
+
+
+@pytest.fixture(scope="module")
+def archive(module):
+    return module("archive")
 
 
 def source(text, **metadata):
@@ -187,6 +197,16 @@ def test_a_page_older_than_the_script_is_made_anew(make, notebooks, tmp_path):
     assert make() == ["paper/mnist-case1-seed0"]
 
 
+def test_pages_older_than_a_template_are_made_anew(make, notebooks, tmp_path, monkeypatch):
+    templates = shutil.copytree(notebooks.TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr(notebooks, "TEMPLATES", templates)
+    make()
+    assert make() == []
+    later = time.time() + 60
+    os.utime(templates / "page.html.j2", (later, later))
+    assert len(make()) == 3
+
+
 def test_what_is_no_longer_among_the_runs_is_removed(make, runs, tmp_path):
     make()
     for path in runs.glob("paper/kmnist*"):
@@ -226,12 +246,12 @@ def git(folder, *arguments):
 
 
 def files_in(path):
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist() if not name.endswith("/")}
 
 
 @pytest.fixture
-def checkout(notebooks, tmp_path, monkeypatch):
+def checkout(archive, tmp_path, monkeypatch):
     """The files of a checkout without git, and what has come to lie beside them."""
     folder = tmp_path / "checkout"
     for name in (
@@ -246,12 +266,12 @@ def checkout(notebooks, tmp_path, monkeypatch):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     shutil.copy(ROOT / ".gitignore", folder)
-    monkeypatch.setattr(notebooks, "ROOT", folder)
+    monkeypatch.setattr(archive, "ROOT", folder)
     return folder
 
 
-def test_source_without_git_is_the_files_of_the_checkout_and_nothing_beside_them(notebooks, checkout, tmp_path):
-    notebooks.archive(tmp_path / "source.zip")
+def test_source_without_git_is_the_files_of_the_checkout_and_nothing_beside_them(archive, checkout, tmp_path):
+    archive.write(tmp_path / "source.zip")
     assert set(files_in(tmp_path / "source.zip")) == {
         "latent-replay/README.md",
         "latent-replay/src/a.py",
@@ -260,40 +280,58 @@ def test_source_without_git_is_the_files_of_the_checkout_and_nothing_beside_them
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
-def test_source_is_the_last_commit_where_there_is_one(notebooks, checkout, tmp_path):
+def test_source_is_the_last_commit_where_there_is_one(archive, checkout, tmp_path):
     git(checkout, "init")
-    notebooks.archive(tmp_path / "source.zip")
+    archive.write(tmp_path / "source.zip")
     assert "latent-replay/README.md" in files_in(tmp_path / "source.zip"), "no commit yet"
     git(checkout, "config", "core.autocrlf", "true")
     (checkout / "a.txt").write_text("committed\n")
     git(checkout, "add", "a.txt")
     git(checkout, "commit", "-m", "a")
     (checkout / "a.txt").write_text("changed since")
-    notebooks.archive(tmp_path / "source.zip")
+    archive.write(tmp_path / "source.zip")
     assert files_in(tmp_path / "source.zip") == {"latent-replay/a.txt": b"committed\n"}
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout")
-def test_source_without_git_has_all_that_is_tracked(notebooks):
+def test_source_without_git_has_all_that_is_tracked(archive):
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
-    assert {name.partition("/")[0] for name in tracked if name} == set(notebooks.PARTS)
+    assert {name.partition("/")[0] for name in tracked if name} == set(archive.PARTS)
 
 
-def test_templates_of_the_user_are_not_used(make, tmp_path, monkeypatch):
-    make()
-    expected = (tmp_path / "out/notebooks/paper/mnist-case1-seed0.html").read_bytes()
-    for folder in ("jupyter/nbconvert/templates/basic", "here/basic"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "index.html.j2").write_text("of the user")
+@pytest.fixture
+def page(make, notebooks, tmp_path):
+    """Makes the page of one run from nothing, with an exporter of its own."""
+
+    def page():
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        notebooks._exporter.cache_clear()
+        make()
+        return (tmp_path / "out/notebooks/paper/mnist-case1-seed0.html").read_bytes()
+
+    yield page
+    notebooks._exporter.cache_clear()
+
+
+def test_templates_of_the_user_are_not_used(page, tmp_path, monkeypatch):
+    expected = page()
+    for folder in ("jupyter/nbconvert/templates/notebook", "jupyter/nbconvert/templates/lab", "here", "here/notebook"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for name in ("index.html.j2", "page.html.j2"):
+            (tmp_path / folder / name).write_text("of the user")
         (tmp_path / folder / "conf.json").write_text("{}")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.chdir(tmp_path / "here")
-    shutil.rmtree(tmp_path / "out")
-    sys.modules["notebooks"]._exporter.cache_clear()
-    make()
-    assert (tmp_path / "out/notebooks/paper/mnist-case1-seed0.html").read_bytes() == expected
+    assert page() == expected
+
+
+def test_templates_of_nbconvert_are_not_needed(page, tmp_path, monkeypatch):
+    """In an environment that sees the packages of another, they lie in a folder that is not searched."""
+    expected = page()
+    monkeypatch.setattr("nbconvert.exporters.templateexporter.jupyter_path", lambda *names: [str(tmp_path)])
+    assert page() == expected
 
 
 # -- the pages of the committed runs ----------------------------------------------------------------------------------
@@ -324,5 +362,5 @@ def test_axe_finds_nothing_and_nothing_overflows(chromium, real, which, scheme, 
 
 def test_a_page_asks_for_nothing_but_its_style(chromium, real):
     with visit(chromium, real["run"]) as seen:
-        elsewhere = {url for url in seen.requests if not url.startswith("data:")}
-        assert elsewhere == {real["run"].as_uri(), (real["list"].parent / "style.css").as_uri()}
+        requests = {url for url in seen.requests if not url.startswith("data:")}
+        assert requests == {real["run"].as_uri(), (real["list"].parent / "style.css").as_uri()}

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import urlopen
 
 import pandas as pd
@@ -32,7 +33,9 @@ def module():
 
 @pytest.fixture(scope="module")
 def paper(module):
-    return module("paper")
+    """The modules that numbers of the paper come from."""
+    names = ("edition", "facts", "findings", "provenance", "published", "sourced", "titles", "words")
+    return SimpleNamespace(**{name: module(name) for name in names})
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +51,10 @@ def drawings(module):
 @pytest.fixture
 def one_run(paper, record, monkeypatch):
     """The paper as if the one small run were all there is."""
-    monkeypatch.setitem(paper.ours.__dict__, "records", [record])
-    for others in (paper.literal, paper.half):
+    monkeypatch.setitem(paper.edition.ours.__dict__, "records", [record])
+    for others in (paper.edition.literal, paper.edition.bf16):
         monkeypatch.setitem(others.__dict__, "records", [])
-    monkeypatch.setattr(paper.ours, "settings", records_settings(record))
+    monkeypatch.setattr(paper.edition.ours, "settings", records_settings(record))
     return record
 
 
@@ -77,12 +80,12 @@ def records_settings(record):
     ],
 )
 def test_published_values_are_found(paper, dataset, case, arm, measure, share, value):
-    assert paper.published_value(dataset, case, arm, measure, share) == value
+    assert paper.published.published_value(dataset, case, arm, measure, share) == value
 
 
 def test_every_published_row_is_complete(paper):
-    assert len(paper.published) == 60
-    assert paper.published.groupby("table").size().to_dict() == {
+    assert len(paper.published.published) == 60
+    assert paper.published.published.groupby("table").size().to_dict() == {
         4 + 3 * s + t: n for s in range(3) for t, n in enumerate((4, 12, 4))
     }
 
@@ -102,7 +105,7 @@ def test_damaged_published_values_are_one_line(paper, tmp_path, damage, word):
     path = tmp_path / "published.csv"
     path.write_text(damage((REPORT.parent / "data" / "published.csv").read_text()))
     with pytest.raises(LatentReplayError, match=rf"published.csv: cannot be used \(.*{word}.*restore it"):
-        paper.read_published(path)
+        paper.published.read_published(path)
 
 
 @pytest.mark.parametrize(
@@ -123,20 +126,20 @@ def test_a_shade_can_be_told_without_colour(tables):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (lambda p: p.number(None), "(not run)"),
-        (lambda p: p.number(-0.5), "−0.5000"),
-        (lambda p: p.percent(0.1234), "12.3 %"),
-        (lambda p: p.points(None), "(not run)"),
-        (lambda p: p.count(0), "no"),
-        (lambda p: p.count(12), "twelve"),
-        (lambda p: p.count(1300), "1,300"),
-        (lambda p: p.hours(59), "59 s"),
-        (lambda p: p.hours(3000), "50 min"),
-        (lambda p: p.hours(9000), "2.5 h"),
-        (lambda p: p.comparison(None, 1, "above", "below"), "(not run)"),
-        (lambda p: p.comparison(2, 1, "above", "below"), "above"),
-        (lambda p: p.byte_shares(), "0.18, 0.92 and 4.59 %"),
-        (lambda p: p.task_images(), 31_500),
+        (lambda p: p.provenance.number(None), "(not run)"),
+        (lambda p: p.provenance.number(-0.5), "−0.5000"),
+        (lambda p: p.provenance.percent(0.1234), "12.3 %"),
+        (lambda p: p.provenance.points(None), "(not run)"),
+        (lambda p: p.words.count(0), "no"),
+        (lambda p: p.words.count(12), "twelve"),
+        (lambda p: p.words.count(1300), "1,300"),
+        (lambda p: p.words.hours(59), "59 s"),
+        (lambda p: p.words.hours(3000), "50 min"),
+        (lambda p: p.words.hours(9000), "2.5 h"),
+        (lambda p: p.words.comparison(None, 1, "above", "below"), "(not run)"),
+        (lambda p: p.words.comparison(2, 1, "above", "below"), "above"),
+        (lambda p: p.facts.byte_shares(), "0.18, 0.92 and 4.59 %"),
+        (lambda p: p.facts.task_images(), 31_500),
     ],
 )
 def test_numbers_in_sentences(paper, words, expected):
@@ -157,17 +160,16 @@ def written(record, run_id, tmp_path):
     ],
 )
 def test_a_report_of_what_is_not_there_is_one_line(module, monkeypatch, variable, value, words):
-    """What the first cell raises; that of a cell's error the report shows one line, test_render.py tells."""
+    """The error of the first cell. That the report shows one line of it, test_render.py tests."""
     monkeypatch.setenv(variable, value)
-    for name in ("paper", "tables", "drawings"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delitem(sys.modules, "edition", raising=False)
     with pytest.raises(LatentReplayError, match=words) as refused:
-        list(module("paper").ours.records)
+        list(module("edition").ours.records)
     assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_record_of_other_settings_is_left_out_and_named(paper, written):
-    runs = paper.Runs("smoke", written)  # the record's settings are the tests' own, not those of the profile
+    runs = paper.edition.Runs("smoke", written)  # the record's settings are the tests' own, not those of the profile
     with pytest.warns(UserWarning, match="smoke digits case 1 seed 0: its record is out of date"):
         assert runs.records == []
 
@@ -178,11 +180,11 @@ def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
     mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy())
     custom.add(mine, origin="the digits again", licence="CC BY 4.0", root=data_root)
     run_id = RunId("smoke", "mine", 1, 0)
-    runs = paper.Runs("smoke", tmp_path)
+    runs = paper.edition.Runs("smoke", tmp_path)
     store.write(make_record(run_id, runs.settings, watched.result), run_id.record(tmp_path))
     assert (runs.records, runs.datasets) == ([], ["digits", "mine"])
     for name in ("records", "added", "settings"):
-        monkeypatch.setitem(paper.ours.__dict__, name, getattr(runs, name))
+        monkeypatch.setitem(paper.edition.ours.__dict__, name, getattr(runs, name))
     arm = next(arm for arm in runs.added[0]["arms"] if arm["memory_share"] == 0.25)
     assert f"{arm['accuracy']['running']['original_test']:.4f}" in tables.results("mine", "replay").data
     assert "mine, case 1" in tables.provenance().data
@@ -199,16 +201,20 @@ def test_a_title_means_nothing_but_itself(
     mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title=title)
     custom.add(mine, origin="the digits again", licence="<i>none</i>", root=data_root)
     run_id = RunId("smoke", "mine", 1, 0)
-    runs = paper.Runs("smoke", tmp_path)
+    runs = paper.edition.Runs("smoke", tmp_path)
     store.write(make_record(run_id, runs.settings, watched.result), run_id.record(tmp_path))
     for name in ("records", "added", "settings"):
-        monkeypatch.setitem(paper.ours.__dict__, name, getattr(runs, name))
-    monkeypatch.setattr(paper.ours, "profile", "smoke")
+        monkeypatch.setitem(paper.edition.ours.__dict__, name, getattr(runs, name))
+    monkeypatch.setattr(paper.edition.ours, "profile", "smoke")
     monkeypatch.setattr(drawings, "DRAWN", tmp_path / "drawn")
-    shown = [getattr(tables, name)().data for name in ("data_facts", "provenance", "checksums")]
-    shown += [f"{paper.title('mine').markdown}: one", f"### {paper.title('mine').markdown}"]
-    shown += [drawings._missing("mine").data, paper.cases_of(runs), drawings.forgetting("mine").data]
-    page = BeautifulSoup(pypandoc.convert_text("\n\n".join(shown), "html", "markdown"), "html.parser")
+    parts = [getattr(tables, name)().data for name in ("data_facts", "provenance", "checksums")]
+    parts += [f"{paper.titles.title('mine').markdown}: one", f"### {paper.titles.title('mine').markdown}"]
+    parts += [
+        drawings._missing("mine").data,
+        f"{paper.titles.Title(paper.facts.cases_of(runs)).markdown}",
+        drawings.forgetting("mine").data,
+    ]
+    page = BeautifulSoup(pypandoc.convert_text("\n\n".join(parts), "html", "markdown"), "html.parser")
     text = re.sub(r"\s+", " ", page.text)
     assert text.count(title) == 1 + 1 + 4 + 4  # the last table has a row for each of four files
     assert page.find("img")["data-fig-alt"].startswith(f"Forgetting curves on {title}, 1 cases.")
@@ -216,28 +222,28 @@ def test_a_title_means_nothing_but_itself(
         *("table", "thead", "tbody", "tr", "th", "td", "a", "p", "h3", "em", "code", "figure", "figcaption", "img")
     }
     assert not page.select("[onload], script")
-    (data,) = re.findall(r'id="provenance">(.*?)</script>', paper.provenance().data)
+    (data,) = re.findall(r'id="provenance">(.*?)</script>', paper.provenance.page_data().data)
     assert json.loads(data)["runs"][0]["title"] == f"{title}, case 1, seed 0"
 
 
-def test_a_title_that_the_pdf_cannot_show_is_told_of(paper, digits, data_root):
+def test_a_title_that_the_pdf_cannot_show_gives_a_warning(paper, digits, data_root):
     mine = custom.from_arrays("mine", digits.images.numpy(), digits.labels.numpy(), title="Kannada ಅಂಕಿ 10")
     custom.add(mine, origin="the digits again", licence="none", root=data_root)
     with pytest.warns(UserWarning, match="mine: the PDF has no font for ಅಂಕಿ in its title") as warned:
-        assert paper.title("mine") == paper.title("mine") == "Kannada ಅಂಕಿ 10"
+        assert paper.titles.title("mine") == paper.titles.title("mine") == "Kannada ಅಂಕಿ 10"
     assert sum("mine: " in str(warning.message) for warning in warned) == 1
 
 
 def test_lr_runs_may_begin_with_a_tilde(tmp_path):
     environment = os.environ | {"HOME": str(tmp_path), "LR_RUNS": "~/runs", "PYTHONPATH": str(REPORT)}
-    command = [sys.executable, "-c", "import paper; print(paper.RUNS)"]
+    command = [sys.executable, "-c", "import edition; print(edition.RUNS)"]
     assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == str(
         tmp_path / "runs"
     )
 
 
 def test_values_come_from_the_right_arm(paper, record, monkeypatch):
-    runs = paper.Runs("smoke", REPORT)
+    runs = paper.edition.Runs("smoke", REPORT)
     monkeypatch.setitem(runs.__dict__, "records", [record])
     for arm in record["arms"]:
         for evaluation, accuracies in arm["accuracy"].items():
@@ -249,16 +255,16 @@ def test_values_come_from_the_right_arm(paper, record, monkeypatch):
 
 
 def test_what_has_not_been_run_is_said_data_set_by_data_set(paper, record, monkeypatch):
-    runs = paper.Runs("smoke", REPORT)
+    runs = paper.edition.Runs("smoke", REPORT)
     monkeypatch.setitem(runs.__dict__, "records", [record])
-    assert paper.run_state(runs) == "Digits: case 1 (3 not run)"
+    assert paper.facts.run_state(runs) == "Digits: case 1 (3 not run)"
     monkeypatch.setitem(runs.__dict__, "records", [])
-    assert paper.run_state(runs) == f"{catalogue.describe('digits').title}: not run"
+    assert paper.facts.run_state(runs) == f"{catalogue.describe('digits').title}: not run"
 
 
 @pytest.fixture
 def with_plain_sgd(paper, record, monkeypatch):
-    """The paper as if three runs were there with momentum and one of these with plain SGD, that one alone with survivors."""
+    """The paper as if three runs were there with momentum and one of these with plain SGD, which keeps more of the old classes."""
 
     def made(profile, dataset, case, kept):
         arms = [
@@ -268,31 +274,55 @@ def with_plain_sgd(paper, record, monkeypatch):
         return {**record, "profile": profile, "run": {"dataset": dataset, "case": case, "seed": 0}, "arms": arms}
 
     runs = [made("paper", "mnist", 1, 0.01), made("paper", "mnist", 3, 0.5), made("paper", "kmnist", 1, 0.5)]
-    monkeypatch.setitem(paper.ours.__dict__, "records", runs)
-    monkeypatch.setitem(paper.literal.__dict__, "records", [made("literal", "mnist", 1, 0.04)])
-    monkeypatch.setitem(paper.half.__dict__, "records", [])
+    monkeypatch.setitem(paper.edition.ours.__dict__, "records", runs)
+    monkeypatch.setitem(paper.edition.literal.__dict__, "records", [made("literal", "mnist", 1, 0.04)])
+    monkeypatch.setitem(paper.edition.bf16.__dict__, "records", [])
 
 
-def test_plain_sgd_is_compared_on_the_runs_that_both_have(paper, tables, with_plain_sgd):
-    twins = paper.ours.twins_of(paper.literal)
-    assert [paper.run_id(record).stem for record in twins.records] == ["mnist-case1-seed0"]
-    text = re.sub(r"\[([^\]]*)\]\{[^}]*\}", r"\1", paper.survivors())
-    short = f"{100 * paper.unlearned_when_lost('batch', twins):.1f}"
-    assert text == (
-        "With plain SGD there are runs of MNIST, case 1. On these the published baseline keeps 4.2 %, "
-        "ours 1.0 % and 1.0 % with momentum and 4.0 % and 4.0 % with plain SGD, "
-        f"and at that moment ours are {short} points short with momentum and {short} points with plain SGD."
+@pytest.fixture
+def paragraph(module, monkeypatch):
+    """A paragraph of index.qmd by its first words, with its values, as plain text."""
+    monkeypatch.syspath_prepend(REPORT / "render")
+    code, prose = [], ""
+    for part in module("source").split(REPORT / "index.qmd").parts:
+        if hasattr(part, "text"):
+            prose += part.text
+        elif part.options.get("include") is False:  # what the sentences need
+            code.append(part.code)
+
+    def read(start):
+        names = {}
+        for cell in code:
+            exec(cell, names)
+        (text,) = (text for text in prose.split("\n\n") if text.startswith(start))
+        text = re.sub(r"`\{python\} ([^`]+)`", lambda found: str(eval(found[1], names)), text)
+        return " ".join(re.sub(r"\[([^\]]*)\]\{[^}]*\}", r"\1", text).split())
+
+    return read
+
+
+def test_plain_sgd_is_compared_on_the_runs_that_both_have(paper, tables, paragraph, with_plain_sgd):
+    matched = paper.edition.ours.matched_with(paper.edition.literal)
+    assert [paper.sourced.run_id(record).stem for record in matched.records] == ["mnist-case1-seed0"]
+    short = f"{100 * paper.findings.unlearned_when_lost('batch', matched):.1f}"
+    assert paragraph("Cases that this document has both") == (
+        "Cases that this document has both with momentum and with plain SGD: MNIST, case 1. "
+        "In these, the published baseline keeps 4.2 %. "
+        f"With momentum, ours keeps 1.0 % (running) and 1.0 % (batch). It is {short} points short of the published "
+        f"training accuracy when it comes to keep less than published. With plain SGD, ours keeps 4.0 % and 4.0 % and is {short} points short."
     )
     last = re.search(r"no replay</td><td>original testing</td>(?:<td.*?</td>)*", tables.mean_gaps().data)[0]
     gaps = [float(value) for value in re.findall(r">(0\.\d{3})<", last)]
     assert gaps == [pytest.approx((0.0323 + 0.2997 + 0.4878) / 3, abs=6e-4)] * 3 + [0.032] * 3 + [0.002] * 3
 
 
-def test_what_momentum_changes_is_told_of_the_runs_that_both_have(paper, with_plain_sgd):
-    assert {(a["run"]["case"], b["run"]["case"]) for a, _, b, _ in paper.paired(paper.literal)} == {(1, 1)}
-    assert paper.shift(paper.literal, "original_test", "replay") == pytest.approx(0.04 - 0.01)
-    assert paper.shift(paper.literal, "test") == 0
-    text = re.sub(r"\[([^\]]*)\]\{[^}]*\}", r"\1", paper.effect_of_momentum())
+def test_what_momentum_changes_is_said_of_the_runs_that_both_have(paper, paragraph, with_plain_sgd):
+    assert {(a["run"]["case"], b["run"]["case"]) for a, _, b, _ in paper.findings.paired(paper.edition.literal)} == {
+        (1, 1)
+    }
+    assert paper.findings.shift(paper.edition.literal, "original_test", "replay") == pytest.approx(0.04 - 0.01)
+    assert paper.findings.shift(paper.edition.literal, "test") == 0
+    text = paragraph("**Momentum.**")
     published = [0.9555, 0.9787]  # original testing of Table 5, case 1, both memories of the fixture
     with_momentum, without = (f"{sum(published) / 2 - kept:.3f}" for kept in (0.01, 0.04))
     assert "by 3.0 points on old classes and by 0.0 points on new ones" in text
@@ -314,8 +344,8 @@ def test_how_much_is_learned_when_the_old_is_lost(paper, record, monkeypatch, ol
     lost = {"old": {"batch": old}, "epochs": [0, 1, 2, 3], "train_accuracy": [0.4, 0.8, 0.95]}
     arms = [{**arm, "curve": lost} for arm in record["arms"]]
     run = {"dataset": "mnist", "case": 1, "seed": 0}
-    monkeypatch.setitem(paper.ours.__dict__, "records", [{**record, "run": run, "arms": arms}])
-    assert paper.unlearned_when_lost("batch") == pytest.approx(0.9910 - training)
+    monkeypatch.setitem(paper.edition.ours.__dict__, "records", [{**record, "run": run, "arms": arms}])
+    assert paper.findings.unlearned_when_lost("batch") == pytest.approx(0.9910 - training)
 
 
 def test_distances_after_replay_are_those_of_the_data_set(tables, with_plain_sgd):
@@ -326,8 +356,12 @@ def test_distances_after_replay_are_those_of_the_data_set(tables, with_plain_sgd
     assert [float(value) for value in rows[2][4:7]] == [pytest.approx(sum(published) / 2 - 0.5, abs=6e-4)] * 3
 
 
-def test_without_runs_of_plain_sgd_the_paper_says_so(paper, one_run):
-    assert paper.survivors() == paper.effect_of_momentum() == "With plain SGD nothing has been run yet."
+def test_without_runs_of_plain_sgd_the_paper_says_so(paragraph, one_run):
+    assert "with plain SGD: none. In these, the published baseline keeps (not run)." in paragraph("Cases that this")
+    text = paragraph("**Momentum.**")
+    assert re.sub(r"\d", "", text) == text  # no number
+    assert text.count("(not run)") == 10
+    assert "matter of time" not in text
 
 
 def test_a_table_has_columns_for_plain_sgd_where_it_ran(tables, with_plain_sgd):
@@ -339,33 +373,31 @@ def test_a_table_has_columns_for_plain_sgd_where_it_ran(tables, with_plain_sgd):
 
 
 def test_a_value_remembers_what_it_was_computed_from(paper):
-    a, b = paper.Value(0.25, ["x/y/0"]), paper.Value(0.75, ["x/y/1"])
+    a, b = paper.sourced.Value(0.25, ["x/y/0"]), paper.sourced.Value(0.75, ["x/y/1"])
     assert (a - b, (a - b).sources) == (-0.5, {"x/y/0", "x/y/1"})
     assert (abs(a - 1), abs(a - 1).sources) == (0.75, {"x/y/0"})
-    assert (paper.mean([a, None, b]), paper.mean([a, None, b]).sources) == (0.5, {"x/y/0", "x/y/1"})
-    assert paper.mean([None]) is None
+    assert (paper.sourced.mean([a, None, b]), paper.sourced.mean([a, None, b]).sources) == (0.5, {"x/y/0", "x/y/1"})
+    assert paper.sourced.mean([None]) is None
 
 
 def test_a_number_in_a_sentence_names_its_arms(paper, one_run):
-    value = paper.mean(paper.values("replay", "test", "running", 0.05))
+    value = paper.findings.mean_accuracy("replay", "test", "running", 0.05)
     assert value == one_run["arms"][1]["accuracy"]["running"]["test"]
-    assert str(paper.percent(value)) == f'[{100 * value:.1f} %]{{.from tabindex="0" from="0.1"}}'
-    average = paper.mean(paper.values("replay", "test", "running", s) for s in ()) or paper.forgetting(
-        "replay", "mixed", 0.25
-    )
-    assert paper.number(average).html.startswith(
+    assert str(paper.provenance.percent(value)) == f'[{100 * value:.1f} %]{{.from tabindex="0" from="0.1"}}'
+    average = paper.findings.forgetting("replay", "mixed", 0.25)
+    assert paper.provenance.number(average).html.startswith(
         '<a class="from" href="notebooks/smoke/digits-case1-seed0.html" data-from="0.0 0.2">'
     )
 
 
-def test_what_a_number_refers_to_is_told_on_the_page(paper, one_run):
-    text = paper.provenance().data
+def test_what_a_number_refers_to_is_on_the_page(paper, one_run):
+    text = paper.provenance.page_data().data
     (data,) = re.findall(r'id="provenance">(.*?)</script>', text)
     (run,) = json.loads(data)["runs"]
     assert run["title"] == "Digits, case 1, seed 0"
     assert run["page"] == "notebooks/smoke/digits-case1-seed0.html"
-    for told, arm in zip(run["arms"], one_run["arms"], strict=True):
-        assert (told["epochs"], told["seconds"]) == (arm["epochs"], round(arm["seconds"]))
+    for cited, arm in zip(run["arms"], one_run["arms"], strict=True):
+        assert (cited["epochs"], cited["seconds"]) == (arm["epochs"], round(arm["seconds"]))
 
 
 @pytest.mark.parametrize("name", ["first-task", "replay", "no-replay"])

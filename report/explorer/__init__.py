@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from edition import Runs, ours
 from IPython.display import Markdown
-from paper import MEASURES, Runs, ours, published_value
-from paper import page as notebook
+from provenance import page as notebook
+from published import MEASURES, published_value
 from tables import shade
 
 from lr_core.experiment import arm_name

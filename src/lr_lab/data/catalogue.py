@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,7 +150,7 @@ def _description(name: str, table: dict[str, Any]) -> Description:
     for kind, found in ((str, texts), (int, numbers), (bool, [info.paper])):
         for value in found:
             if not isinstance(value, kind):
-                raise TypeError(f"{shown(value)} in {name} is no {kind.__name__}")
+                raise TypeError(f"{short_repr(value)} in {name} is no {kind.__name__}")
     return info
 
 
@@ -173,7 +173,7 @@ def describe(name: str) -> Description:
     """What `data/datasets.toml` says of a data set. Raises UsageError for an unknown name."""
     known = _descriptions()
     if not isinstance(name, str) or name not in known:
-        raise UsageError(f"unknown data set {shown(name)}: choose one of {', '.join(known)}")
+        raise UsageError(f"unknown data set {short_repr(name)}: choose one of {', '.join(known)}")
     return known[name]
 
 

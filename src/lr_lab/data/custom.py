@@ -14,7 +14,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,9 @@ def from_arrays(
     if grey.shape[1:] != (SIDE, SIDE):
         grey = np.stack([_square(Image.fromarray(image), name) for image in grey])
     if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # no order, or two sides
-        raise UsageError(f"{name}: class_names is {shown(class_names)}; it must list a name for each class, in order")
+        raise UsageError(
+            f"{name}: class_names is {short_repr(class_names)}; it must list a name for each class, in order"
+        )
     return _dataset(name, grey, numbers, tuple(class_names), title, flat, lambda place: f"image {place}")
 
 
@@ -255,7 +257,7 @@ def _class_names(name: str, names: tuple[object, ...]) -> tuple[str, ...]:
 def _text(name: str, what: str, text: object, longest: int = LONGEST) -> str:
     """A text that can be drawn, written to a file and printed on one line; letters and their accents in one sign each."""
     if not isinstance(text, str):
-        raise UsageError(f"{name}: {what} is {shown(text)}; it must be a text")
+        raise UsageError(f"{name}: {what} is {short_repr(text)}; it must be a text")
     said = unicodedata.normalize("NFC", str(text)).strip()
     # Control characters and halves of characters; what ends a line, and what turns the direction of all that follows.
     bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u202a\u202b\u202d\u202e"]
@@ -263,7 +265,7 @@ def _text(name: str, what: str, text: object, longest: int = LONGEST) -> str:
     if bad or empty or len(said) > longest:
         fault = f"holds the character {bad[0]!a}" if bad else "is empty" if empty else f"has {len(said)} characters"
         raise UsageError(
-            f"{name}: {what} {fault} ({shown(text)!s:.80}); it must be one line of 1 to {longest} characters"
+            f"{name}: {what} {fault} ({short_repr(text)!s:.80}); it must be one line of 1 to {longest} characters"
         )
     return said
 

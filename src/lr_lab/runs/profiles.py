@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 
 from lr_core.errors import UsageError
 from lr_core.settings import CASES, Settings
@@ -79,5 +79,5 @@ RESULTS = tuple(name for name, entry in PROFILES.items() if not entry.preliminar
 def find_profile(name: str) -> Profile:
     """The profile of that name, or a `UsageError` that lists the known ones."""
     if not isinstance(name, str) or name not in PROFILES:
-        raise UsageError(f"unknown profile {shown(name)}; known are {', '.join(PROFILES)}")
+        raise UsageError(f"unknown profile {short_repr(name)}; known are {', '.join(PROFILES)}")
     return PROFILES[name]

@@ -1,0 +1,108 @@
+"""Which runs this edition of the paper shows.
+
+Two environment variables choose them. They are read here and nowhere else:
+
+LR_PROFILE : the profile whose runs are called "ours"; `paper` if it is not set
+LR_RUNS : the folder of all runs; `report/runs` if it is not set
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from functools import cached_property
+from pathlib import Path
+
+from sourced import Value, accuracy, run_id
+
+from lr_lab.data import catalogue
+from lr_lab.files import absolute
+from lr_lab.runs import store
+from lr_lab.runs.profiles import find_profile
+
+HERE = Path(__file__).parent
+PROFILE = os.environ.get("LR_PROFILE", "paper")
+RUNS = absolute(os.environ.get("LR_RUNS") or HERE / "runs")
+
+
+class Runs:
+    """The records of one profile; no records if this document does not cite the profile."""
+
+    def __init__(self, profile: str, runs: Path = RUNS, *, cited: bool = True) -> None:
+        self.profile = profile
+        self.runs = runs
+        self.cited = cited
+        self.settings = find_profile(profile).settings
+
+    @cached_property
+    def records(self) -> list[dict]:
+        """Records of the profile's own data sets. The sentences are about these."""
+        return self._read(added=False)
+
+    @cached_property
+    def added(self) -> list[dict]:
+        """Records of data sets that a user has added. They have tables of their own."""
+        return self._read(added=True)
+
+    def _read(self, added: bool) -> list[dict]:
+        """Records; those of other settings or of another protocol version are left out with a warning."""
+        kept = []
+        for record in store.read_all(self.runs, self.profile) if self.cited else []:
+            run = run_id(record)
+            if (run.dataset not in find_profile(self.profile).datasets) != added:
+                continue
+            if record["key"] == run.key(self.settings):
+                kept.append(record)
+            else:
+                warnings.warn(f"{run}: its record is out of date and left out; run the grid again", stacklevel=2)
+        return kept
+
+    def of(self, dataset: str, case: int | None = None, seed: int | None = None) -> list[dict]:
+        """Records of a data set, one for each case, with the smallest seed unless one is named."""
+        found: dict[int, dict] = {}
+        for record in self.records + self.added:
+            run = record["run"]
+            if run["dataset"] == dataset and case in (None, run["case"]) and seed in (None, run["seed"]):
+                found.setdefault(run["case"], record)
+        return list(found.values())
+
+    def value(
+        self, dataset: str, case: int, name: str, measure: str, evaluation: str, share: float | None = None
+    ) -> Value | None:
+        """One accuracy of one run; None if there is none."""
+        for record in self.of(dataset, case):
+            for arm in record["arms"]:
+                if arm["arm"] == name and arm["memory_share"] == share:
+                    return accuracy(record, arm, evaluation, measure)
+        return None
+
+    def matched_with(self, others: Runs) -> Runs:
+        """Those of these runs whose data set, case and seed `others` has too."""
+        matched = Runs(self.profile, self.runs)
+        found = [record["run"] for record in others.records]
+        matched.records = [record for record in self.records if record["run"] in found]
+        return matched
+
+    @property
+    def expected(self) -> int:
+        """How many runs the profile has when all are done."""
+        chosen = find_profile(self.profile)
+        return len(chosen.datasets) * len(chosen.cases) * len(chosen.seeds)
+
+    @property
+    def datasets(self) -> list[str]:
+        """The profile's data sets, in the paper's order, then those that a user has added."""
+        known = {*find_profile(self.profile).datasets, *(record["run"]["dataset"] for record in self.added)}
+        return [name for name in catalogue.DATASETS if name in known]
+
+
+ours = Runs(PROFILE)
+# Compared with `ours` in the paper alone: a document of another profile shows that profile and no other.
+literal = Runs("literal", cited=PROFILE == "paper")  # plain SGD
+bf16 = Runs("bf16", cited=PROFILE == "paper")  # one case in bfloat16
+cited = tuple(runs for runs in (ours, literal, bf16) if runs.cited)
+
+
+def cited_records() -> list[dict]:
+    """The records of all runs that this document cites, in the order of its provenance table."""
+    return [record for runs in cited for record in runs.records + runs.added]

@@ -1,0 +1,164 @@
+"""What the runs show: accuracies, forgetting, and distances from the published values, over all runs that there are.
+
+Each function returns a `Value`, or None if the runs that it needs are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from edition import Runs, ours
+from published import published_value
+from sourced import Value, accuracy, mean, run_id, source
+from words import NOT_RUN
+
+from lr_core.settings import EVALUATIONS
+
+
+def arms(name: str, runs: Runs = ours, dataset: str | None = None) -> Iterator[tuple[dict, dict]]:
+    """(record, arm) of every run, of one data set or of all."""
+    for record in runs.records:
+        if dataset in (None, record["run"]["dataset"]):
+            yield from ((record, arm) for arm in record["arms"] if arm["arm"] == name)
+
+
+def mean_accuracy(
+    name: str, measure: str, evaluation: str, share: float | None = None, runs: Runs = ours
+) -> Value | None:
+    """Mean of one accuracy over all runs."""
+    return mean(
+        accuracy(record, arm, evaluation, measure) for record, arm in arms(name, runs) if arm["memory_share"] == share
+    )
+
+
+def mean_epochs(name: str, runs: Runs = ours) -> Value | None:
+    """Mean number of epochs of an arm."""
+    return mean(Value(arm["epochs"], [source(record, arm)]) for record, arm in arms(name, runs))
+
+
+def forgetting(name: str, evaluation: str, share: float | None = None) -> Value | None:
+    """Mean forgetting over all runs."""
+    before = {run_id(record): accuracy(record, arm, evaluation, "test") for record, arm in arms("first-task")}
+    return mean(
+        before[run_id(record)] - accuracy(record, arm, evaluation, "original_test")
+        for record, arm in arms(name)
+        if arm["memory_share"] == share
+    )
+
+
+def train_test_gap(evaluation: str) -> Value | None:
+    """Mean of training less test accuracy over the first tasks."""
+    pairs = (
+        [accuracy(record, arm, evaluation, measure) for measure in ("train", "test")]
+        for record, arm in arms("first-task")
+    )
+    return mean(train - test for train, test in pairs if train is not None and test is not None)
+
+
+# -- beside the published values --------------------------------------------------------------------------------------
+
+
+def gaps(
+    name: str, measure: str, evaluation: str, runs: Runs = ours, dataset: str | None = None
+) -> list[tuple[Value, dict, dict]]:
+    """(ours less published, record, arm) of every run and budget that has a published value."""
+    found = []
+    for record, arm in arms(name, runs, dataset):
+        theirs = _published(record, arm, measure)
+        value = accuracy(record, arm, evaluation, measure)
+        if theirs is not None and value is not None:
+            found.append((value - theirs, record, arm))
+    return found
+
+
+def _published(record: dict, arm: dict, measure: str) -> float | None:
+    """The published value of an arm's accuracy."""
+    run = record["run"]
+    return published_value(run["dataset"], run["case"], arm["arm"], measure, arm["memory_share"])
+
+
+def mean_gap(name: str, measure: str, evaluation: str, runs: Runs = ours, dataset: str | None = None) -> Value | None:
+    """Mean absolute difference from the published values."""
+    return mean(abs(gap) for gap, _, _ in gaps(name, measure, evaluation, runs, dataset))
+
+
+def published_mean(name: str, measure: str, runs: Runs = ours) -> float | None:
+    """Mean of the published values of the cases that these runs have."""
+    return mean(_published(record, arm, measure) for record, arm in arms(name, runs))
+
+
+def closest_evaluation(name: str, measure: str) -> str:
+    """The evaluation mode under which ours come closest to the published values."""
+    distances = {evaluation: mean_gap(name, measure, evaluation) for evaluation in EVALUATIONS}
+    known = {evaluation: distance for evaluation, distance in distances.items() if distance is not None}
+    return min(known, key=lambda evaluation: known[evaluation]) if known else f"({NOT_RUN})"
+
+
+def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
+    """How far the baseline is from the published training accuracy when it keeps less than the published one.
+
+    Published less ours, on average over the runs. Ours is that of the first epoch from which on accuracy on the old
+    classes is below the published value; of the last epoch if it never is.
+    """
+    found = []
+    for record, arm in arms("no-replay", runs):
+        kept, learned = (_published(record, arm, measure) for measure in ("original_test", "train"))
+        if kept is None or learned is None:
+            continue
+        old = zip(arm["curve"]["epochs"], arm["curve"]["old"][evaluation], strict=True)
+        last = max((epoch for epoch, value in old if value >= kept), default=0)  # 0 is before the task
+        training = arm["curve"]["train_accuracy"]
+        found.append(Value(learned - training[min(last, len(training) - 1)], [source(record, arm)]))
+    return mean(found)
+
+
+# -- between evaluation modes, budgets and profiles -------------------------------------------------------------------
+
+
+def spread_over_evaluations(measure: str = "original_test") -> Value | None:
+    """How far the evaluation mode alone moves a replay arm's accuracy: largest less smallest, on average."""
+    found = [[accuracy(record, arm, e, measure) for e in EVALUATIONS] for record, arm in arms("replay")]
+    return mean(_range(modes) for modes in found)
+
+
+def spread_over_budgets(evaluation: str, measure: str = "original_test") -> Value | None:
+    """How far the memory budget alone moves accuracy: largest less smallest over the budgets, on average."""
+    found: dict[str, list[Value | None]] = {}
+    for record, arm in arms("replay"):
+        found.setdefault(str(run_id(record)), []).append(accuracy(record, arm, evaluation, measure))
+    return mean(_range(budgets) for budgets in found.values())
+
+
+def _range(found: Iterable[Value | None]) -> Value:
+    known = [value for value in found if value is not None]
+    return max(known) - min(known)
+
+
+def gain_over_running(evaluation: str, measure: str = "original_test") -> Value | None:
+    """How much higher the replay arms' accuracy is under an evaluation mode than under running statistics."""
+    pairs = ([accuracy(record, arm, e, measure) for e in (evaluation, "running")] for record, arm in arms("replay"))
+    return mean(value - running for value, running in pairs if value is not None and running is not None)
+
+
+def paired(others: Runs) -> list[tuple[dict, dict, dict, dict]]:
+    """(record, arm, record of the others, the same arm of it) of the runs that both have."""
+    return [
+        (record, arm, other, same)
+        for other in others.records
+        for record in ours.of(other["run"]["dataset"], other["run"]["case"], other["run"]["seed"])
+        for arm, same in zip(record["arms"], other["arms"], strict=True)
+    ]
+
+
+def shift(others: Runs, measure: str, name: str | None = None) -> Value | None:
+    """Mean absolute difference between the same arms of ours and of others, over evaluation modes.
+
+    `name` chooses one kind of arm; None takes all.
+    """
+    pairs = [
+        (accuracy(record, arm, evaluation, measure), accuracy(other, same, evaluation, measure))
+        for record, arm, other, same in paired(others)
+        if name in (None, arm["arm"])
+        for evaluation in EVALUATIONS
+    ]
+    return mean(abs(one - two) for one, two in pairs if one is not None and two is not None)

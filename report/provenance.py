@@ -1,0 +1,103 @@
+"""Numbers on the page that say where they come from, and what the page knows of the runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+
+from edition import HERE, cited_records
+from IPython.display import Markdown
+from sourced import Value, run_name, sources_of
+from titles import title
+from words import NOT_RUN
+
+from lr_lab import plots
+
+
+def page(record: dict) -> str:
+    """The executed notebook of a run, as a page beside the paper."""
+    return f"notebooks/{run_name(record)}.html"
+
+
+def _references(sources: Iterable[str]) -> str:
+    # Short, for there are many: the run's place among those cited, a point, the arm's place in the run.
+    places = {run_name(record): place for place, record in enumerate(cited_records())}
+    found = ((places[name.rpartition("/")[0]], int(name.rpartition("/")[2])) for name in sources)
+    return " ".join(f"{run}.{arm}" for run, arm in sorted(found))
+
+
+@dataclass(frozen=True)
+class SourcedText:
+    """A formatted number. On the page, pointing at it shows the runs that it comes from."""
+
+    text: str
+    sources: frozenset[str]
+
+    def __str__(self) -> str:
+        return f'[{self.text}]{{.from tabindex="0" from="{_references(self.sources)}"}}'
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+    @property
+    def html(self) -> str:
+        """For table cells; a number of one run is a link to that run's notebook."""
+        runs = {name.rpartition("/")[0] for name in self.sources}
+        tag, link = "span", ' tabindex="0"'
+        if len(runs) == 1:
+            tag, link = "a", f' href="notebooks/{runs.pop()}.html"'
+        return f'<{tag} class="from"{link} data-from="{_references(self.sources)}">{escape(self.text)}</{tag}>'
+
+
+def number(value: float | None, form: str = ".4f", unit: str = "") -> SourcedText | str:
+    """A formatted value with a real minus sign, or "(not run)" for None."""
+    if value is None:
+        return f"({NOT_RUN})"
+    text = format(value, form).replace("-", "−") + unit
+    sources = sources_of(value)
+    return SourcedText(text, sources) if sources else text
+
+
+def percent(value: float | None, decimals: int = 1) -> SourcedText | str:
+    """A share in percent."""
+    return number(_scaled(value), f".{decimals}f", " %")
+
+
+def points(value: float | None, decimals: int = 1) -> SourcedText | str:
+    """A difference of shares in percentage points."""
+    return number(_scaled(value), f".{decimals}f", " points")
+
+
+def _scaled(value: float | None) -> float | None:
+    return None if value is None else Value(100 * value, sources_of(value))
+
+
+def in_table(number: SourcedText | str) -> str:
+    """A formatted number as the content of a table cell."""
+    return number.html if isinstance(number, SourcedText) else escape(number)
+
+
+def page_data() -> Markdown:
+    """What the page's script reads: every run that this document cites, with its arms."""
+    runs = []
+    for record in cited_records():
+        run = record["run"]
+        arms = [
+            {
+                "name": plots.arm_name(arm),
+                "epochs": arm["epochs"],
+                "seconds": round(arm["seconds"]),
+                "commit": (arm["provenance"]["commit"] or "unknown")[:7],
+                "machine": f"{arm['provenance']['processor']}, {arm['provenance']['precision']}",
+            }
+            for arm in record["arms"]
+        ]
+        name = f"{title(run['dataset'])}, case {run['case']}, seed {run['seed']}"
+        runs.append({"title": name, "profile": record["profile"], "page": page(record), "arms": arms})
+    data = json.dumps({"runs": runs}, separators=(",", ":")).replace("<", "\\u003c")
+    script = (HERE / "theme" / "provenance.js").read_text(encoding="utf-8")
+    return Markdown(
+        f'```{{=html}}\n<script type="application/json" id="provenance">{data}</script>\n<script>\n{script}</script>\n```'
+    )
