@@ -39,6 +39,7 @@ from lr_lab.files import write_atomically
 from lr_lab.grid import schedule
 from lr_lab.grid.dask import DaskExecutor
 from lr_lab.grid.local import LocalExecutor
+from lr_lab.grid.plan import RUNS
 from lr_lab.runs import provenance, results, store
 from lr_lab.runs.execute import train
 from lr_lab.runs.record import RunId
@@ -237,7 +238,7 @@ def epochs_of_cases() -> dict[str, list[int]]:
     """Epochs of the arms of each case in the paper's records with the smallest seed."""
     return {
         f"{record['run']['dataset']} case {record['run']['case']}": [arm["epochs"] for arm in record["arms"]]
-        for record in sorted(store.read_all(schedule.RUNS, "paper"), key=lambda record: -record["run"]["seed"])
+        for record in sorted(store.read_all(RUNS, "paper"), key=lambda record: -record["run"]["seed"])
     }
 
 
@@ -340,7 +341,7 @@ def goals(
 def case_seconds() -> dict[str, float]:
     """Data set -> mean seconds of a case in the paper's records, on whatever they were trained."""
     taken: dict[str, list[float]] = {}
-    for record in store.read_all(schedule.RUNS, "paper"):
+    for record in store.read_all(RUNS, "paper"):
         taken.setdefault(record["run"]["dataset"], []).append(results.seconds(record))
     return {name: statistics.mean(seconds) for name, seconds in taken.items()}
 

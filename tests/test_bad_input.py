@@ -37,7 +37,7 @@ from lr_core.settings import CASES, PRECISIONS, Case, Settings
 from lr_lab import files
 from lr_lab.cli import main
 from lr_lab.data import catalogue, fetch
-from lr_lab.grid import dask, notebook, schedule
+from lr_lab.grid import dask, notebook, plan, schedule
 from lr_lab.grid.local import LocalExecutor
 from lr_lab.grid.notebook import NotebookError, executed
 from lr_lab.plots import thumbnails
@@ -393,7 +393,7 @@ def test_a_record_with_altered_values_can_be_shown_or_is_refused_by_name(record,
     accuracies = table[["train_accuracy", "test_accuracy", "original_test_accuracy"]].to_numpy(dtype=float)
     assert ((accuracies >= 0) & (accuracies <= 1) | np.isnan(accuracies)).all()
     assert len(results.summary(read)) == len(read["arms"])
-    (planned,) = schedule.plan([RunId(read["profile"], **read["run"])], place.parents[1], place.parents[1])
+    (planned,) = plan.plan([RunId(read["profile"], **read["run"])], place.parents[1], place.parents[1])
     one_line(planned.reason)
 
 
@@ -504,8 +504,8 @@ def desk(record, run_id, tmp_path_factory):
         patch.chdir(folder)
         patch.setattr(files, "project_root", lambda: folder)
         patch.setattr(thumbnails, "draw", lambda *arguments: None)
-        patch.setattr(schedule, "RUNS", folder / "runs")
-        patch.setattr(schedule, "CACHE", folder / "cache")
+        patch.setattr(plan, "RUNS", folder / "runs")
+        patch.setattr(plan, "CACHE", folder / "cache")
         patch.setattr(schedule, "run_grid", lambda due, executor, **options: [])
         patch.setattr(dask, "DaskExecutor", NoCluster)
         patch.setattr(catalogue, "raw_folder", lambda: folder / "raw")

@@ -11,7 +11,8 @@ from torch import nn
 from lr_core import memory
 from lr_core.errors import UsageError
 from lr_core.experiment import TaskSequence
-from lr_core.tasks import parse_tasks
+from lr_lab.panel.text import parse_tasks
+from lr_lab.runs.latent_plane import latent_plane
 
 HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 PAIRS = ((0, 1), (2, 3), (4, 5))
@@ -148,7 +149,7 @@ def test_forgotten_were_right_and_are_wrong(pairs, digits):
 
 
 def test_the_plane_shows_every_task(pairs):
-    planes, shares = pairs.plane(sample=5)
+    planes, shares = latent_plane(pairs, sample=5)
     assert [points.shape for points, _ in planes] == [(5, 2)] * 3
     assert [set(labels) <= set(task) for (_, labels), task in zip(planes, PAIRS, strict=True)] == [True] * 3
     assert shares[0] >= shares[1] > 0

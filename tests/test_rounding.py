@@ -12,12 +12,13 @@ from conftest import TINY
 from matplotlib.figure import Figure
 from test_figures import DIFFERENCES
 
-from lr_core import experiment
 from lr_core.experiment import Evaluation, TaskSequence
-from lr_core.rounding import rounded
 from lr_core.settings import find_case
 from lr_lab import plots
+from lr_lab.rounding import rounded
 from lr_lab.runs import execute
+from lr_lab.runs import latent_plane as latent_plane_module
+from lr_lab.runs.latent_plane import latent_plane
 
 HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 GENERATOR = np.random.default_rng(0)
@@ -87,10 +88,10 @@ def test_every_figure_is_looked_at():
 
 def test_last_bits_leave_no_trace_in_a_plane(digits, tiny, double, monkeypatch):
     sequence = TaskSequence(digits, HALVES, settings=tiny, compute=double)
-    planes, shares = sequence.plane(sample=20)
+    planes, shares = latent_plane(sequence, sample=20)
     encode = sequence.encode
     monkeypatch.setattr(sequence, "encode", lambda positions: other_processor(encode(positions)))
-    again, same_shares = sequence.plane(sample=20)
+    again, same_shares = latent_plane(sequence, sample=20)
     assert [points.tolist() for points, _ in planes] == [points.tolist() for points, _ in again]
     assert shares == same_shares
 
@@ -105,7 +106,7 @@ def test_a_record_has_coordinates_that_are_rounded_and_zeros_without_sign(digits
         def transform(self, rows):
             return np.tile([-1e-9, 2 / 3], (len(rows), 1))
 
-    monkeypatch.setattr(experiment, "PCA", lambda **options: Plane())
+    monkeypatch.setattr(latent_plane_module, "PCA", lambda **options: Plane())
     settings = replace(TINY, memory_shares=(), max_epochs=1)
     drawn = execute.train(digits, find_case(1), 0, settings)["latents"]
     assert drawn["explained_variance_ratio"] == [0.666667, 0.333333]

@@ -1,4 +1,4 @@
-"""Latent replay: the experiment and nothing else. It imports torch, NumPy, scikit-learn and itself.
+"""Latent replay: the experiment and nothing else. It imports torch and itself; its `fast` also NumPy and numba.
 
 Read in this order: `settings` (what can be set, and why), `tasks`, `models` (Tables 1 and 2), `memory`, `training` (the
 loop), `metrics`, `experiment` (tasks learned one after the other). `device` says where it computes, `fast` has the same
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "settings": ("CASES", "CLASSES", "EVALUATIONS", "Case", "Settings"),
-    "tasks": ("Dataset", "Task", "parse_tasks", "split"),
+    "tasks": ("Dataset", "Task", "split"),
     "models": ("Classifier", "Compressor"),
     "memory": ("LatentMemory", "pixel_share"),
     "training": ("Epoch", "Trainer"),

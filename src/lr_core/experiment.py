@@ -13,16 +13,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from lr_core import memory, metrics, models
 from lr_core.device import Compute, resolve
 from lr_core.errors import UsageError
 from lr_core.memory import LatentMemory
-from lr_core.rounding import rounded
 from lr_core.settings import CLASSES, EVALUATIONS, Settings, check_share, check_tasks, derived_seed, make_generator
 from lr_core.tasks import Dataset, Inputs, Task, split
 from lr_core.training import Epoch, Trainer
@@ -344,30 +341,11 @@ class TaskSequence:
         images = self.dataset.images[positions].unsqueeze(1).to(self.compute.device)
         return encode(self.compressor, images, self.compute)
 
-    def plane(self, sample: int = 200) -> tuple[list[tuple[np.ndarray, np.ndarray]], tuple[float, float]]:
-        """Test latents of each task, begun or not, in the plane of the first task's two main components.
-
-        For each task (n, 2) coordinates and (n,) labels, of at most `sample` images; and the shares of the first
-        task's variance along the two. The basis is that of the first task's training latents. All are rounded.
-        """
-
-        def latents(number: int, part: str) -> np.ndarray:
-            if self._is_frozen:
-                found = getattr(self._of_task(number), part)
-            else:
-                found = self.encode(getattr(self.tasks[number], part))
-            return found.flatten(1).cpu().double().numpy()
-
-        basis = PCA(n_components=2, svd_solver="full").fit(latents(0, "train"))
-        points = [
-            (
-                rounded(basis.transform(latents(number, "test")[:sample])),
-                self.dataset.labels[task.test[:sample]].numpy(),
-            )
-            for number, task in enumerate(self.tasks)
-        ]
-        first, second = rounded(basis.explained_variance_ratio_, 6)
-        return points, (float(first), float(second))
+    def latents(self, number: int, part: str) -> Tensor:
+        """(n, 1, 6, 6) latents of the "train" or "test" images of a task, through the compressor as it is now."""
+        if self._is_frozen:
+            return getattr(self._of_task(number), part)
+        return self.encode(getattr(self.tasks[number], part))
 
 
 class _Scaled(nn.Module):

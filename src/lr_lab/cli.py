@@ -97,13 +97,13 @@ def grid_command(
     **choice: object,
 ) -> None:
     """Run what is due, through papermill, one process a run. Stop it at any time: the same command goes on."""
-    from lr_lab.grid import schedule
+    from lr_lab.grid import plan
 
     planned = _plan(runs=runs, cache=cache, force=force, **choice)  # type: ignore[arg-type]
     _show_plan(planned)
     due = [p.run for p in planned if p.due]
     can = _with_data(due) if executor == "pool" else due  # the workers of a cluster have data of their own
-    failures = _run(can, runs or schedule.RUNS, cache or schedule.CACHE, workers, executor, force) if can else []
+    failures = _run(can, runs or plan.RUNS, cache or plan.CACHE, workers, executor, force) if can else []
     for outcome in failures:
         click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
     if failures or (len(can) < len(due) and not skip_missing):
@@ -153,12 +153,12 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
 def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
     """Write all results as one tidy CSV file: of all profiles but preliminary ones, or of those named."""
     from lr_lab import files
-    from lr_lab.grid import schedule
+    from lr_lab.grid import plan
     from lr_lab.runs import results, store
 
     for name in profiles:
         find_profile(name)
-    found = [r for name in profiles or RESULTS for r in store.read_all(runs or schedule.RUNS, name)]
+    found = [r for name in profiles or RESULTS for r in store.read_all(runs or plan.RUNS, name)]
     files.write_atomically(absolute(target), results.table(found).to_csv(index=False).encode())
     click.echo(f"{target}: {len(found)} runs")
 
@@ -166,10 +166,10 @@ def results(target: Path, profiles: tuple[str, ...], runs: Path | None) -> None:
 def _plan(
     profile: str, datasets: tuple, cases: tuple, seeds: tuple, runs: Path | None, cache: Path | None, force: bool
 ) -> list:
-    from lr_lab.grid import schedule
+    from lr_lab.grid import plan
 
-    selected = schedule.select(profile, datasets, cases, seeds)
-    return schedule.plan(selected, runs or schedule.RUNS, cache or schedule.CACHE, force=force)
+    selected = plan.select(profile, datasets, cases, seeds)
+    return plan.plan(selected, runs or plan.RUNS, cache or plan.CACHE, force=force)
 
 
 def _with_data(due: list) -> list:

@@ -1,4 +1,4 @@
-"""`LocalExecutor`: making a run, from its name to its record and executed notebook, in a kernel of this machine."""
+"""`Executor`, what makes runs; `LocalExecutor` makes each in a kernel of this machine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Executor(AbstractContextManager[Any], Protocol):
 class LocalExecutor(Executor):
     """The `Executor` of one machine: a kernel for each run, with one thread, which is faster than one with several.
 
-    LocalExecutor end with this process, however it ends, and with the context.
+    The kernels end with this process, however it ends, and with the context.
 
     Parameters
     ----------

@@ -1,41 +1,25 @@
-"""Which runs are due and why (`plan`), and having them made, several at a time, by an executor (`run_grid`)."""
+"""Having runs made, several at a time, by an executor: `run_grid`."""
 
 from __future__ import annotations
 
-import dataclasses
-import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from lr_core.errors import LatentReplayError
 from lr_lab import files
-from lr_lab.files import project_root
 from lr_lab.grid.local import Executor
 from lr_lab.grid.notebook import NotebookError, first_line
-from lr_lab.runs import results, store
+from lr_lab.grid.plan import CACHE, RUNS, standing_record
+from lr_lab.runs import store
 from lr_lab.runs.checkpoints import Checkpoints
 from lr_lab.runs.execute import read_progress
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId
-
-ROOT = project_root()
-RUNS = ROOT / "report" / "runs"
-CACHE = ROOT / ".cache" / "runs"
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run of a grid: whether it is due, and why or why not, in words."""
-
-    run: RunId
-    due: bool
-    reason: str
-    seconds: float | None = None  # what it took, or what runs like it took; None where nothing is known
 
 
 @dataclass(frozen=True)
@@ -50,84 +34,6 @@ class Outcome:
     error: str | None = None
     cell: str | None = None
     elsewhere: bool = False
-
-
-def select(
-    profile: str,
-    dataset_names: Sequence[str] = (),
-    cases: Sequence[int] = (),
-    seeds: Sequence[int] = (),
-) -> list[RunId]:
-    """The runs of a profile, all or those asked for; an unknown name or number is a `UsageError`."""
-    chosen = find_profile(profile)
-    return [
-        RunId(profile, dataset, case, seed)
-        for dataset in dict.fromkeys(dataset_names or chosen.datasets)
-        for seed in dict.fromkeys(seeds or chosen.seeds)
-        for case in dict.fromkeys(cases or chosen.cases)
-    ]
-
-
-# -- planning -----------------------------------------------------------------------------------------------------
-
-
-def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, force: bool = False) -> list[Planned]:
-    """Say of each run whether it is due and why: no record, what differs from its record, forced, or none of these."""
-    planned = []
-    taken: dict[tuple[str, str], list[float]] = {}
-    for run in selected:
-        due, reason, seconds = _judge(run, runs, cache)
-        if force and not due:
-            due, reason = True, "forced"
-        if seconds is not None:
-            taken.setdefault((run.profile, run.dataset), []).append(seconds)
-        planned.append(Planned(run, due, reason, seconds))
-    # What has no record yet is expected to take what other cases of the same data set took.
-    return [
-        p
-        if p.seconds is not None or (p.run.profile, p.run.dataset) not in taken
-        else dataclasses.replace(p, seconds=statistics.mean(taken[p.run.profile, p.run.dataset]))
-        for p in planned
-    ]
-
-
-def _judge(run: RunId, runs: Path, cache: Path) -> tuple[bool, str, float | None]:
-    settings = find_profile(run.profile).settings
-    record = _standing(run, runs)
-    if record is None:
-        finished = Checkpoints(cache / run.key(settings)).finished()
-        return True, f"no record, {finished} arms kept" if finished else "no record", None
-    if isinstance(record, LatentReplayError):
-        return True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})", None
-    seconds = results.seconds(record)
-    if record["key"] == run.key(settings):
-        return False, "up to date", seconds
-    return True, "; ".join(_differences(record, run.basis(settings))), seconds
-
-
-def _standing(run: RunId, runs: Path) -> dict | LatentReplayError | None:
-    """The record that a run has, or what is wrong with it, or None."""
-    path = run.record(runs)
-    try:
-        return store.read(path) if path.exists() else None
-    except LatentReplayError as error:
-        return error
-
-
-def _differences(record: dict, expected: dict) -> list[str]:
-    found = []
-    if record["protocol_version"] != expected["protocol_version"]:
-        found.append(f"protocol version {record['protocol_version']}, now {expected['protocol_version']}")
-    for name in sorted({*record["settings"], *expected["settings"]}):
-        old, new = record["settings"].get(name), expected["settings"].get(name)
-        if old != new:
-            found.append(f"settings differ: {name} was {old}, now {new}")
-    if record["data"] != expected["data"]:
-        found.append("data checksums differ")
-    return found or ["its key is another"]
-
-
-# -- running ------------------------------------------------------------------------------------------------------
 
 
 def run_grid(
@@ -158,7 +64,7 @@ def run_grid(
         _check_writable(run.record(runs).parent)
     _check_writable(cache)
     keys = {run: run.key(find_profile(run.profile).settings) for run in due}
-    standing = {run: _standing(run, runs) for run in due} if force else {}
+    standing = {run: standing_record(run, runs) for run in due} if force else {}
     replaced = {run: record["sha256"] for run, record in standing.items() if isinstance(record, dict)}
     outcomes: list[Outcome] = []
     elsewhere: set[RunId] = set()
@@ -222,7 +128,7 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
             time.sleep(1)  # whoever has it in work needs longer than that
             return Outcome(run, 0.0, elsewhere=True)
         with lock:
-            record = _standing(run, runs)
+            record = standing_record(run, runs)
             if isinstance(record, LatentReplayError):
                 aside = files.set_aside(path)
                 warnings.warn(f"damaged record: set aside as {aside}, the run is made again", stacklevel=2)

@@ -28,9 +28,11 @@ from lr_core.experiment import TaskSequence
 from lr_core.fast import accelerate
 from lr_core.memory import check_share, pixel_share
 from lr_core.settings import CASES, EVALUATIONS, Settings
-from lr_core.tasks import Dataset, parse_tasks
+from lr_core.tasks import Dataset
 from lr_lab import plots
 from lr_lab.data import catalogue
+from lr_lab.panel.text import parse_tasks
+from lr_lab.runs.latent_plane import latent_plane
 
 SPLITS = {
     **{
@@ -346,7 +348,7 @@ def _details(sequence: TaskSequence, mode: str) -> list[str]:
     parts = [
         "<h4>The latents</h4><p>Test images as the compressor sees them now, 36 numbers each, in the plane in which "
         "those of the first task vary most.</p>",
-        _picture(plots.latent_planes(*sequence.plane(), names), "Latents of each task in a plane"),
+        _picture(plots.latent_planes(*latent_plane(sequence), names), "Latents of each task in a plane"),
         "<h4>What is taken for what</h4>",
         _picture(
             plots.confusion_matrix(sequence.confusion(mode), [task.classes for task in sequence.learned], names),

@@ -34,9 +34,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from lr_core.memory import pixel_share
-from lr_core.rounding import rounded
 from lr_core.tasks import Dataset
 from lr_lab.data.catalogue import SIDE
+from lr_lab.rounding import rounded
 
 if TYPE_CHECKING:
     from lr_core.experiment import Evaluation, Forgotten

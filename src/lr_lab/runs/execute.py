@@ -138,7 +138,9 @@ def _latent_map(first: TaskSequence, size: int) -> dict:
 
     The compressor is frozen, so one plane serves both tasks, before and after the second.
     """
-    points, variance = first.branch(frozen=True).plane(size)
+    from lr_lab.runs.latent_plane import latent_plane
+
+    points, variance = latent_plane(first.branch(frozen=True), size)
     tasks = {
         name: {"image": task.test[:size].tolist(), "label": labels.tolist(), "xy": xy.tolist()}
         for name, task, (xy, labels) in zip(("first", "second"), first.tasks, points, strict=True)

@@ -1,0 +1,102 @@
+"""Which runs there are (`select`), and which of them are due and why (`plan`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lr_core.errors import LatentReplayError
+from lr_lab.files import project_root
+from lr_lab.runs import results, store
+from lr_lab.runs.checkpoints import Checkpoints
+from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.record import RunId
+
+ROOT = project_root()
+RUNS = ROOT / "report" / "runs"
+CACHE = ROOT / ".cache" / "runs"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a grid: whether it is due, and why or why not, in words."""
+
+    run: RunId
+    due: bool
+    reason: str
+    seconds: float | None = None  # what it took, or what runs like it took; None where nothing is known
+
+
+def select(
+    profile: str,
+    dataset_names: Sequence[str] = (),
+    cases: Sequence[int] = (),
+    seeds: Sequence[int] = (),
+) -> list[RunId]:
+    """The runs of a profile, all or those asked for; an unknown name or number is a `UsageError`."""
+    chosen = find_profile(profile)
+    return [
+        RunId(profile, dataset, case, seed)
+        for dataset in dict.fromkeys(dataset_names or chosen.datasets)
+        for seed in dict.fromkeys(seeds or chosen.seeds)
+        for case in dict.fromkeys(cases or chosen.cases)
+    ]
+
+
+def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, force: bool = False) -> list[Planned]:
+    """Say of each run whether it is due and why: no record, what differs from its record, forced, or none of these."""
+    planned = []
+    taken: dict[tuple[str, str], list[float]] = {}
+    for run in selected:
+        due, reason, seconds = _judge(run, runs, cache)
+        if force and not due:
+            due, reason = True, "forced"
+        if seconds is not None:
+            taken.setdefault((run.profile, run.dataset), []).append(seconds)
+        planned.append(Planned(run, due, reason, seconds))
+    # What has no record yet is expected to take what other cases of the same data set took.
+    return [
+        p
+        if p.seconds is not None or (p.run.profile, p.run.dataset) not in taken
+        else dataclasses.replace(p, seconds=statistics.mean(taken[p.run.profile, p.run.dataset]))
+        for p in planned
+    ]
+
+
+def _judge(run: RunId, runs: Path, cache: Path) -> tuple[bool, str, float | None]:
+    settings = find_profile(run.profile).settings
+    record = standing_record(run, runs)
+    if record is None:
+        finished = Checkpoints(cache / run.key(settings)).finished()
+        return True, f"no record, {finished} arms kept" if finished else "no record", None
+    if isinstance(record, LatentReplayError):
+        return True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})", None
+    seconds = results.seconds(record)
+    if record["key"] == run.key(settings):
+        return False, "up to date", seconds
+    return True, "; ".join(_differences(record, run.basis(settings))), seconds
+
+
+def standing_record(run: RunId, runs: Path) -> dict | LatentReplayError | None:
+    """The record that a run has, or what is wrong with it, or None."""
+    path = run.record(runs)
+    try:
+        return store.read(path) if path.exists() else None
+    except LatentReplayError as error:
+        return error
+
+
+def _differences(record: dict, expected: dict) -> list[str]:
+    found = []
+    if record["protocol_version"] != expected["protocol_version"]:
+        found.append(f"protocol version {record['protocol_version']}, now {expected['protocol_version']}")
+    for name in sorted({*record["settings"], *expected["settings"]}):
+        old, new = record["settings"].get(name), expected["settings"].get(name)
+        if old != new:
+            found.append(f"settings differ: {name} was {old}, now {new}")
+    if record["data"] != expected["data"]:
+        found.append("data checksums differ")
+    return found or ["its key is another"]
