@@ -46,7 +46,9 @@ hypothesis.settings.register_profile("thorough", max_examples=1000)  # ten times
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--update-golden", action="store_true", help="rewrite tests/golden.json (after raising PROTOCOL_VERSION)"
+        "--update-golden",
+        action="store_true",
+        help="rewrite tests/lr_lab/runs/golden.json (after raising PROTOCOL_VERSION)",
     )
 
 

@@ -233,7 +233,7 @@ def _run(due: list, runs: Path, cache: Path, workers: int | None, executor_name:
 
         def finished(outcome: schedule.Outcome) -> None:
             word = f"failed: {outcome.error}" if outcome.error else "done"
-            word = "in progress elsewhere" if outcome.elsewhere else f"{word} ({_duration(outcome.seconds)})"
+            word = "in progress in another process" if outcome.locked else f"{word} ({_duration(outcome.seconds)})"
             with bar.external_write_mode(file=sys.stdout):
                 click.echo(f"{outcome.run}: {word}")
 

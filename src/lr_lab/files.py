@@ -1,4 +1,4 @@
-"""Writing so that a file is either whole or not there, locking it, setting aside what is damaged, and absolute paths."""
+"""Files: written whole or not at all, locked, set aside where damaged; absolute paths; the folder of the project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lr_core.errors import LatentReplayError, UsageError
 
 
 def absolute(path: Path | str) -> Path:
-    """As the user means it where the command was given: `~` is the home folder; it stays if the working folder changes."""
+    """An absolute path: `~` is the home folder, a relative path starts at the working folder."""
     try:
         return Path(os.path.abspath(Path(path).expanduser()))
     except (RuntimeError, TypeError) as error:
@@ -29,7 +29,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             _write(path, content)
             return
         except OSError as error:
-            # Somebody may remove the folder in the middle of it: it is then made once more.
+            # Another process may remove the folder meanwhile: then it is made once more.
             if not (again and isinstance(error, FileNotFoundError)):
                 raise cannot_be_written(path, error) from error
 
@@ -51,7 +51,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def cannot_be_written(path: Path, error: OSError) -> LatentReplayError:
-    """What to tell of a file or folder that the system would not have written, and what to do."""
+    """The error of a file or folder that cannot be written, with what to do."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "make room and give the same command again" if full else "name a folder that can be"
     return LatentReplayError(f"{path}: cannot be written ({error.strerror}); {remedy}")
@@ -60,8 +60,8 @@ def cannot_be_written(path: Path, error: OSError) -> LatentReplayError:
 def lock(path: Path) -> IO[bytes] | None:
     """Take the lock of a file, made where there is none; None where another process has it. Closing it gives it back.
 
-    So does the end of the process, however it ends; a child process that inherits the file has the lock too. Whoever
-    has it may remove the file.
+    The end of the process gives it back too, however it ends. A child process that inherits the file has the lock too.
+    The process that has the lock may remove the file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""`DaskExecutor`: making runs on the workers of a dask cluster (the extra `cluster`); docs/cluster.md says how to have one.
+"""`DaskExecutor` makes runs on a dask cluster (the extra `cluster`; see docs/cluster.md).
 
-Workers need this library from a checkout of the same version, and nothing of this machine: runs go out as names, records
-and notebooks come back as values, and each worker finds or fetches the data itself and verifies them by checksum.
+A worker needs a checkout of the same version, and nothing of this machine. It gets the name of a run and sends back
+record and notebook. It finds or fetches the data itself, and verifies them by checksum.
 """
 
 from __future__ import annotations
@@ -36,13 +36,12 @@ PATIENCE = 10  # seconds for a scheduler to answer
 class DaskExecutor(Executor):
     """The `Executor` of a dask cluster: that of DASK_SCHEDULER_ADDRESS, or one of this machine's processes.
 
-    A run fails on its own, in a kernel beside its worker, and is not tried again. When a worker dies, that is no word of
-    the run: the scheduler gives the run to another one. Only when as many as its setting `allowed-failures` allows have
-    died of the same run, one after the other, and one more, it gives the run up as what kills them.
+    A run that fails is not tried again. When a worker dies, dask reschedules its run; after more deaths than the
+    scheduler's setting `allowed-failures`, the run fails.
 
     Parameters
     ----------
-    workers : processes of a cluster on this machine; None for one to every core. A scheduler has its own.
+    workers : processes of a cluster on this machine; None for one a core. Not for a scheduler, which has workers already
 
     Raises
     ------
@@ -53,7 +52,7 @@ class DaskExecutor(Executor):
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what went wrong is said by the runs
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the runs report what went wrong
         address = dask.config.get("scheduler-address", None)
         if address and workers is not None:
             raise UsageError(
@@ -81,7 +80,7 @@ class DaskExecutor(Executor):
             self._exits = stack.pop_all()
 
     def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
-        """See `kernels.Executor`; what the run has trained so far is on its worker, in the folder are words of it."""
+        """See `Executor`. Checkpoints of the run are on its worker; its progress is written to the folder here."""
         future = self.client.submit(_make, run, folder.name, provenance.library(), pure=False)
         self._at_work[folder.name] = folder, future
         try:
@@ -101,7 +100,7 @@ class DaskExecutor(Executor):
             del self._at_work[folder.name]
 
     def stop(self) -> None:
-        """See `kernels.Executor`; the workers themselves go on, if they are not of this process."""
+        """See `Executor`. Workers of another process stay."""
         self._stopped = True
         self.client.cancel([future for _, future in list(self._at_work.values())])
 
@@ -123,22 +122,25 @@ class DaskExecutor(Executor):
 
 
 def _make(run: RunId, key: str, library: str) -> tuple[dict, bytes]:
-    """Record and notebook of a run, if this worker has what is needed to make it as it was asked for."""
+    """Record and notebook of a run; refused where this worker has another version of the library."""
     worker = distributed.get_worker()
     if library != provenance.library() or key != run.key(find_profile(run.profile).settings):
         raise LatentReplayError(
             f"the worker at {worker.address} has another version of lr_core; bring it to the same commit"
         )
     fetch.fetch(run.dataset)
-    # Where another worker finds it, if there is one on this machine or with the same checkout, and this one dies.
+    # If this worker dies, another one with the same checkout finds its checkpoints here.
     folder = project_root() / ".cache" / "cluster" / key
     task = worker.get_current_task()
 
     def wanted() -> bool:
         return task in worker.state.tasks and worker.state.tasks[task].state == "executing"
 
-    with LocalExecutor() as kernels, _followed(kernels, folder, wanted, lambda word: worker.log_event(TOPIC, word)):
-        while (lock := files.lock(folder / "lock")) is None:  # the kernel of a worker that died may still be ending
+    with (
+        LocalExecutor() as kernels,
+        _followed(kernels, folder, wanted, lambda message: worker.log_event(TOPIC, message)),
+    ):
+        while (lock := files.lock(folder / "lock")) is None:  # the kernel of a dead worker may still be ending
             if not wanted():
                 raise LatentReplayError("stopped")
             time.sleep(0.2)
@@ -150,20 +152,20 @@ def _make(run: RunId, key: str, library: str) -> tuple[dict, bytes]:
 
 @contextmanager
 def _followed(
-    kernels: LocalExecutor, folder: Path, wanted: Callable[[], bool], tell: Callable[[dict], None]
+    kernels: LocalExecutor, folder: Path, wanted: Callable[[], bool], send: Callable[[dict], None]
 ) -> Iterator[None]:
-    """Inside, a run's progress is told as it changes, and its kernel is stopped when it is not wanted any more."""
+    """Inside, the run's progress is sent as it changes, and its kernel stops when the run is cancelled."""
     over = threading.Event()
 
     def follow() -> None:
-        told = None
+        sent = None
         while not over.wait(1):
             if not wanted():
                 kernels.stop()
             progress = read_progress(folder)
-            if progress is not None and progress != told:
-                tell({"key": folder.name, "progress": vars(progress)})
-                told = progress
+            if progress is not None and progress != sent:
+                send({"key": folder.name, "progress": vars(progress)})
+                sent = progress
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

@@ -20,7 +20,7 @@ FILES, FILES_OF_A_KERNEL = 64, 64  # open at a time in this process, sockets and
 def _allow_files(needed: int, workers: int) -> None:
     """Raise this process's own limit of open files as far as it may be, or is needed.
 
-    ZeroMQ ends the process where it gets no file, and a kernel without one dies without a word.
+    Without a free file ZeroMQ ends the process, and a kernel dies without a message.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
@@ -34,29 +34,29 @@ def _allow_files(needed: int, workers: int) -> None:
 
 
 class Executor(AbstractContextManager[Any], Protocol):
-    """What makes the runs of a grid, several at a time: each call, from a thread of its own, waits for one."""
+    """Makes the runs of a grid, several at a time. Each call makes one, and comes from a thread of its own."""
 
     def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
-        """Record and executed notebook of a run; a `LatentReplayError` says why there are none.
+        """Make a run; returns its record and its executed notebook. Raises LatentReplayError where it fails.
 
         Parameters
         ----------
-        folder : for what the run has trained so far and for its progress; its name is the key of the run
-        lock : descriptor of a locked file, to be handed on to the process that writes to the folder
+        folder : for checkpoints and progress; its name is the key of the run
+        lock : descriptor of a locked file; the process that writes to the folder must inherit it
         """
 
     def stop(self) -> None:
-        """End what is at work and refuse what would begin; what is trained so far is kept."""
+        """End the runs that are at work and refuse new ones. Checkpoints stay."""
 
 
 class LocalExecutor(Executor):
-    """The `Executor` of one machine: a kernel for each run, with one thread, which is faster than one with several.
+    """The `Executor` of this machine: a kernel of one thread for each run. More runs at a time beat more threads.
 
     The kernels end with this process, however it ends, and with the context.
 
     Parameters
     ----------
-    workers : runs at a time, for which enough files can be opened; else a `LatentReplayError`
+    workers : runs at a time; LatentReplayError where the system allows too few open files for them
     """
 
     def __init__(self, workers: int = 1) -> None:
@@ -65,7 +65,7 @@ class LocalExecutor(Executor):
         self._end = open(end, "wb")  # noqa: SIM115 (closed by `stop`)
 
     def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
-        """See `Executor`; a run that was interrupted goes on from what is in the folder."""
+        """See `Executor`. An interrupted run goes on from its checkpoints."""
         parameters = {
             "dataset": run.dataset,
             "case": run.case,
@@ -82,7 +82,7 @@ class LocalExecutor(Executor):
             return record, notebook
 
     def stop(self) -> None:
-        """See `Executor`; a kernel that is started after it ends at once."""
+        """See `Executor`. A kernel that starts later ends at once."""
         self._end.close()
 
     def __exit__(self, *error: object) -> None:

@@ -1,4 +1,4 @@
-"""Executing the project's notebooks through papermill: parameters are checked, failures are one line with the cell."""
+"""Executes the project's notebooks by papermill. Parameters are checked; a failure is one line that names the cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lr_lab.files import project_root
 
 NOTEBOOKS = project_root() / "notebooks"
 
-logging.getLogger("papermill").addHandler(logging.NullHandler())  # what went wrong, NotebookError says
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # NotebookError says what went wrong
 
 
 class NotebookError(LatentReplayError):
@@ -34,9 +34,9 @@ class NotebookError(LatentReplayError):
 def executed(
     name: str, parameters: Mapping[str, object], *, keep: Sequence[int] = (), lifeline: int | None = None
 ) -> Iterator[bytes]:
-    """Run a notebook with these parameters in a kernel of its own; yields what it became, ready to be kept.
+    """Run a notebook with these parameters in a kernel of its own; yields the executed notebook, ready to be kept.
 
-    That the notebook ran to its end is no proof of anything: look for what it was to leave behind. Paths among the
+    A notebook that ran to its end proves nothing: look for the file that it should have written. Paths among the
     parameters, clock times, warnings and other traces of the machine are taken out of what is yielded; the warnings
     are given again here. The kernel ends with this process, however that ends. Several threads may do this at a time.
 
@@ -45,7 +45,7 @@ def executed(
     keep : descriptors of files that the kernel inherits, so that their locks last as long as it does
     lifeline : reading end of a pipe; the kernel ends when the other end is closed. One of its own where none is given
     """
-    import papermill  # here: whoever only plans does not need it
+    import papermill  # here: planning does not need it
     import zmq
     from jupyter_client import AsyncKernelManager
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -66,7 +66,7 @@ def executed(
 
     template = NOTEBOOKS / f"{name}.ipynb"
     known = papermill.inspect_notebook(str(template))
-    for parameter in parameters:  # papermill would only warn, and run with the default
+    for parameter in parameters:  # papermill would only warn, and use the default
         if parameter not in known:
             raise UsageError(f"{template.name} has no parameter {parameter!r}; it has {', '.join(known)}")
     with ExitStack() as stack:
@@ -123,6 +123,6 @@ def _cleaned(notebook: bytes, hidden: list[str]) -> bytes:
 
 
 def first_line(text: str) -> str:
-    """The first line that says something; where none does, where to look."""
+    """The first line that is not empty; if there is none, where to look."""
     said = (line.strip() for line in text.splitlines() if line.strip())
     return next(said, "it says no more; is memory, disk space or the number of open files at its limit?")

@@ -1,4 +1,4 @@
-"""Ends this process at once when the one that started it is gone, however it went: each kernel of a notebook imports it.
+"""Ends this process when its parent process is gone, however it ended. Each kernel of a notebook imports it.
 
 Standard input is a pipe into which nobody ever writes, and of which that other process alone has the other end: reading
 it returns when that end is closed. (ipykernel's own watch for its parent begins only when the kernel has started, and

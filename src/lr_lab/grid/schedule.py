@@ -1,4 +1,4 @@
-"""Having runs made, several at a time, by an executor: `run_grid`."""
+"""Runs a grid: several runs at a time, by an executor (`run_grid`)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from lr_lab.runs.record import RunId
 class Outcome:
     """How a run ended: `error` is one line (and `cell` where it happened), or None for success.
 
-    `elsewhere`: it has not ended, for another process has it in work.
+    `locked`: it has not ended; another process is making it.
     """
 
     run: RunId
     seconds: float
     error: str | None = None
     cell: str | None = None
-    elsewhere: bool = False
+    locked: bool = False
 
 
 def run_grid(
@@ -49,25 +49,25 @@ def run_grid(
 ) -> list[Outcome]:
     """Run each through the notebook template, in a kernel of its own; a run that fails does not stop the others.
 
-    A run that another process has in work is waited for: then it is done, or it is due again.
+    A run that another process is making is waited for.
 
     Parameters
     ----------
     due : the runs
-    executor : where they are made; stopped when this ends before all are, by Ctrl-C for example
+    executor : makes them; it is stopped when this ends early, by Ctrl-C for example
     workers : runs at a time
-    force : replace records that count as well; without it, one that was made since the plan stays
-    watch : called about once a second with the share done (0 to 1) and a word on each run under way
-    finished : called as each run ends, and once when it is found to be in work elsewhere
+    force : make runs again that have a record
+    watch : called about once a second with the share done (0 to 1) and the progress of each run, in words
+    finished : called as each run ends, and once when another process is found to make it
     """
-    for run in due:  # before hours of work: is there a place to put its results?
+    for run in due:  # before hours of work: can its results be written?
         _check_writable(run.record(runs).parent)
     _check_writable(cache)
     keys = {run: run.key(find_profile(run.profile).settings) for run in due}
     standing = {run: standing_record(run, runs) for run in due} if force else {}
     replaced = {run: record["sha256"] for run, record in standing.items() if isinstance(record, dict)}
     outcomes: list[Outcome] = []
-    elsewhere: set[RunId] = set()
+    locked: set[RunId] = set()
     pool = ThreadPoolExecutor(max(1, workers))
 
     def submit(run: RunId) -> Future[Outcome]:
@@ -80,13 +80,13 @@ def run_grid(
             for future in ready:
                 run = waiting.pop(future)
                 outcome = _outcome(future, run)
-                if not outcome.elsewhere:
+                if not outcome.locked:
                     outcomes.append(outcome)
-                else:  # it is asked again when all others have been
+                else:  # tried again after all others
                     waiting[submit(run)] = run
-                    if run in elsewhere:
+                    if run in locked:
                         continue
-                    elsewhere.add(run)
+                    locked.add(run)
                 finished(outcome)
             underway = {}
             done = float(len(outcomes))
@@ -116,7 +116,7 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
 
     Parameters
     ----------
-    replaced : checksum of a record that counts and yet is to be replaced; any other was made meanwhile, and stays
+    replaced : checksum of a record that is to be replaced; a record with another one is newer, and stays
     """
     started = time.perf_counter()
     key = run.key(find_profile(run.profile).settings)
@@ -125,15 +125,15 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
     try:
         lock = files.lock(folder / "lock")
         if lock is None:
-            time.sleep(1)  # whoever has it in work needs longer than that
-            return Outcome(run, 0.0, elsewhere=True)
+            time.sleep(1)  # the other process needs longer than that
+            return Outcome(run, 0.0, locked=True)
         with lock:
             record = standing_record(run, runs)
             if isinstance(record, LatentReplayError):
                 aside = files.set_aside(path)
                 warnings.warn(f"damaged record: set aside as {aside}, the run is made again", stacklevel=2)
             if not isinstance(record, dict) or record["key"] != key or record["sha256"] == replaced:
-                for part in path.parent.glob(f".{run.stem}.*.part"):  # of one that was killed while it wrote
+                for part in path.parent.glob(f".{run.stem}.*.part"):  # of a process that was killed while it wrote
                     part.unlink()
                 record, notebook = executor(run, folder, lock.fileno())
                 files.write_atomically(run.notebook(runs), notebook)

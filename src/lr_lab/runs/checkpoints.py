@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is: handed to the caller after every epoch."""
+    """How far a run is; reported after every epoch."""
 
     arm: str
-    done: float  # share of the run's arms, counting the present one by its epochs towards the cap
+    done: float  # from 0 to 1: arms that are finished, and epochs of the present one, of its cap
     epoch: int
     train_accuracy: float
 
 
 FORMAT = 2
-"""Of the results beside the tensors: raised when the schema of records changes what an arm holds."""
+"""Of the results beside the tensors. Raised when the schema of records changes what an arm holds."""
 
 
 class Checkpoints:
@@ -44,14 +44,14 @@ class Checkpoints:
         self.folder, self.key = folder, key
 
     def finished(self) -> int:
-        """How many arms are kept that need no more training."""
+        """The number of finished arms."""
         return sum(1 for file in self._files() if not file.match("*.unfinished.*"))
 
     def read(self, arm: str, *, finished: bool = True) -> tuple[dict[str, Tensor], dict] | None:
         """Tensors and results of an arm, or None. What is damaged is named, set aside and not used."""
         if self.folder is None or not (file := self._file(arm, finished)).exists():
             return None
-        import safetensors  # here: it imports torch, and whoever only counts arms does not need it
+        import safetensors  # here: it imports torch, which counting arms does not need
 
         try:
             with safetensors.safe_open(file, "pt") as content:
@@ -74,7 +74,7 @@ class Checkpoints:
             return None
 
     def write(self, arm: str, tensors: dict[str, Tensor], result: dict, *, finished: bool = True) -> None:
-        """Keep an arm; once it is finished, what was kept while it was not is removed."""
+        """Keep an arm. A finished one replaces its unfinished checkpoint."""
         if self.folder is None:
             return
         import safetensors.torch
@@ -93,7 +93,7 @@ class Checkpoints:
             self._file(arm, False).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove the folder, once the run's record is written; what was set aside stays, and keeps it there."""
+        """Remove the folder, once the record is written. Damaged files that were set aside stay."""
         for parent, _, names in os.walk(self.folder, topdown=False) if self.folder else ():
             for path in [Path(parent, name) for name in names if ".damaged" not in name] + [Path(parent)]:
                 with contextlib.suppress(OSError):

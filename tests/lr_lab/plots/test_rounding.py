@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import TINY
 from matplotlib.figure import Figure
-from test_figures import DIFFERENCES
+from test_plots import DIFFERENCES
 
 from lr_core.experiment import Evaluation, TaskSequence
 from lr_core.settings import find_case

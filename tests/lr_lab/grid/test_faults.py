@@ -138,7 +138,7 @@ def test_two_grids_at_once_do_each_run_once(undisturbed, tmp_path):
         time.sleep(0.1)
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
-    assert any("in progress elsewhere" in output for output, _ in outputs)
+    assert any("in progress in another process" in output for output, _ in outputs)
     assert all(output.count(": done") == 2 for output, _ in outputs)
     grid.look()
     assert len(grid.arms) == 2 * 4
@@ -154,7 +154,7 @@ def test_a_grid_takes_over_what_another_was_killed_at(undisturbed, tmp_path):
     first.send_signal(signal.SIGSTOP)
     second = grid.start()
     for line in second.stdout:
-        if "in progress elsewhere" in line:
+        if "in progress in another process" in line:
             break
     first.kill()
     first.communicate()

@@ -458,13 +458,13 @@ def deviations(found, expected):
 
 
 def test_golden_numbers(watched, tiny, request):
-    """The numbers of a short training are those of tests/golden.json.
+    """The numbers of a short training are those of tests/lr_lab/runs/golden.json.
 
     Records are keyed by `PROTOCOL_VERSION`, not by the sources, so that a refactoring does not force hours of
     training; this test is what makes that safe. Who changes the numbers on purpose raises `PROTOCOL_VERSION` in
     settings.py and then regenerates the file:
 
-        python -m pytest tests/test_protocol.py -k golden --update-golden
+        python -m pytest tests/lr_lab/runs/test_execute.py -k golden --update-golden
     """
     found = {"protocol_version": PROTOCOL_VERSION, "settings": tiny.as_dict(), **golden_numbers(watched)}
     golden = json.loads(GOLDEN.read_bytes()) if GOLDEN.exists() else None
@@ -474,9 +474,9 @@ def test_golden_numbers(watched, tiny, request):
             assert not same or deviations(found, golden) == {}, "numbers differ: raise PROTOCOL_VERSION first"
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
         golden = found
-    assert golden is not None, "tests/golden.json is missing"
-    assert golden["protocol_version"] == PROTOCOL_VERSION, "regenerate tests/golden.json (see above)"
-    assert golden["settings"] == found["settings"], "regenerate tests/golden.json (see above)"
+    assert golden is not None, "tests/lr_lab/runs/golden.json is missing"
+    assert golden["protocol_version"] == PROTOCOL_VERSION, "regenerate tests/lr_lab/runs/golden.json (see above)"
+    assert golden["settings"] == found["settings"], "regenerate tests/lr_lab/runs/golden.json (see above)"
     assert deviations(golden_numbers(watched), {name: golden[name] for name in ("arms", "latents")}) == {}
 
 

@@ -18,7 +18,7 @@ import pytest
 from browser import leaves
 from bs4 import BeautifulSoup
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]  # its fixture asks for the rendered one by name
 ACCURACY = r"(?<![\w.])[+−]?\d\.\d{4}(?!\d)"
 OURS = r'<td class="num diff[^>]*><a [^>]*>'  # begins a table cell with an accuracy of ours

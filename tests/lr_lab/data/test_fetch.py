@@ -37,7 +37,7 @@ from lr_lab.data import _torchvision, catalogue, fetch
 
 tiny = sets.tiny
 
-ENV = os.environ | {"PYTHONPATH": str(Path(catalogue.__file__).parents[1])}  # for children, installed or not
+ENV = os.environ | {"PYTHONPATH": str(Path(catalogue.__file__).parents[2])}  # for children, installed or not
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -30,7 +30,7 @@ from lr_lab.runs import checkpoints
 
 tiny = sets.tiny
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CODE = [path for folder in ("src", "report", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -16,7 +16,7 @@ from lr_core.fast import accelerate
 from lr_core.settings import Settings, make_generator
 from lr_core.tasks import split
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 import textbook  # noqa: E402  the plain loop is the rival that speed is measured against
 
 pytestmark = pytest.mark.xdist_group("compiled")  # with test_fused.py: one worker compiles for both

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "processors.py"))
 OLD, AVX2 = SCRIPT["IMITATED"]
 HERE = {"chosen": {"PyTorch": "AVX512", "OpenBLAS": "SkylakeX", "NumPy": "X86_V3 X86_V4"}, "digests": {"sum": "1"}}

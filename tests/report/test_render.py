@@ -17,7 +17,7 @@ from pypdf import PdfReader
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
-FIXTURE = ROOT / "tests" / "render" / "paper.qmd"
+FIXTURE = Path(__file__).with_name("render") / "paper.qmd"
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 

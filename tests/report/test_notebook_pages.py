@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from lr_lab.data import catalogue
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from browser import DESKTOP, PHONE, TABLET, dead_links, findings, visit
 from bs4 import BeautifulSoup
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FRAME = "await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));"
 
 

@@ -21,7 +21,7 @@ from lr_lab.data import catalogue, custom
 from lr_lab.runs import store
 from lr_lab.runs.record import RunId, make_record
 
-REPORT = Path(__file__).resolve().parents[1] / "report"
+REPORT = Path(__file__).resolve().parents[2] / "report"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from lr_lab.data import catalogue
 from lr_lab.plots import thumbnails
 from lr_lab.runs.profiles import find_profile
 
-REPORT = Path(__file__).resolve().parents[1] / "report"
+REPORT = Path(__file__).resolve().parents[2] / "report"
 SHEETS = REPORT / "figures" / "points"
 SECOND_TASK = ("replay-0.01", "replay-0.05", "replay-0.25", "no-replay")
 MEASURES = ("train", "test", "original_test")
