@@ -5,7 +5,7 @@ import doctest
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -210,6 +210,7 @@ def test_forgetting_and_transfer(matrix, lost):
     assert metrics.backward_transfer(matrix) == (None if lost is None else -lost)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=30, max_size=60), st.lists(st.integers(0, 9), min_size=60, max_size=60))
 def test_errors_are_of_the_wrong_task_or_of_the_wrong_class(predicted, labels):
     labels = torch.tensor(labels[: len(predicted)])
