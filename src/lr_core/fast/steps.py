@@ -3,8 +3,8 @@
 In single precision on a CPU, `fused_compressor` and `fused_classifier` take a block of images at a time from one
 layer's maps to the next one's, so that what lies between stays in the processor's cache. The moments of maps are taken
 while these are made; BatchNorm's scale and shift and ELU are left to whoever reads the maps next, and done again on
-the way back, which costs less than fetching what they gave. Numba compiles a step when it is first called: seconds in
-all, once in a process.
+the way back, which costs less than fetching what they gave. Numba compiles a step when it is first called: about 15
+seconds in all, once on a machine, since the code is kept on disk (`fused_cache`).
 
 Maps of a block are (channels, positions, images), images last: every inner loop runs over neighbours in memory.
 """
@@ -33,12 +33,21 @@ if _FEATURES.get("avx512f"):  # LLVM shies away from its whole vectors, which on
 os.environ.setdefault("NUMBA_OPT", "2")  # numba's own, 3, compiles for twice as long to the same speed
 from numba import njit  # noqa: E402
 
+from lr_core.fused_cache import Kept  # noqa: E402
+
 Array = NDArray[np.float32]
 
 # Not all of "fast": that a training diverged must show, so what is not a number or infinite is kept.
 _FASTMATH = {"arcp", "contract", "nsz", "reassoc"}
-compiled = njit(nogil=True, fastmath=_FASTMATH)
 inlined = njit(fastmath=_FASTMATH, inline="always")
+
+
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """A step, compiled when it is first called, or loaded where another process has compiled it before."""
+    step: Any = njit(nogil=True, fastmath=_FASTMATH)(function)
+    step._cache = Kept(function)  # numba has no public place for a cache of one's own
+    return step
+
 
 # A Python number beside them would make a result double.
 ZERO, ONE, TWO, THREE, FOUR, FIVE = np.arange(6, dtype=np.float32)
