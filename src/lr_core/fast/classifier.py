@@ -1,4 +1,4 @@
-"""The classifier's convolutions, with their BatchNorm and ELU, in single precision on a CPU (see `fused`).
+"""The classifier's convolutions, with their BatchNorm and ELU, in single precision on a CPU (see `steps`).
 
 Maps are made into tiles (`winograd`), (64, channels, images) for a block, these multiplied, and the products made into
 maps again. Products of matrices are PyTorch's.

@@ -1,4 +1,4 @@
-"""The compressor, all of it, in single precision on a CPU (see `fused`).
+"""The compressor, all of it, in single precision on a CPU (see `steps`).
 
 Its convolutions have one channel in or out, of which the library's, made for many, take ten times as long as the sums
 need. Each step below treats a block of images; blocks are shared among threads.

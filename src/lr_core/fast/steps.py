@@ -4,7 +4,7 @@ In single precision on a CPU, `fused_compressor` and `fused_classifier` take a b
 layer's maps to the next one's, so that what lies between stays in the processor's cache. The moments of maps are taken
 while these are made; BatchNorm's scale and shift and ELU are left to whoever reads the maps next, and done again on
 the way back, which costs less than fetching what they gave. Numba compiles a step when it is first called: about 15
-seconds in all, once on a machine, since the code is kept on disk (`fused_cache`).
+seconds in all, once on a machine, since `cache` keeps the code on disk.
 
 Maps of a block are (channels, positions, images), images last: every inner loop runs over neighbours in memory.
 """
@@ -33,7 +33,7 @@ if _FEATURES.get("avx512f"):  # LLVM shies away from its whole vectors, which on
 os.environ.setdefault("NUMBA_OPT", "2")  # numba's own, 3, compiles for twice as long to the same speed
 from numba import njit  # noqa: E402
 
-from lr_core.fused_cache import Kept  # noqa: E402
+from lr_core.fast.cache import Cache  # noqa: E402
 
 Array = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ inlined = njit(fastmath=_FASTMATH, inline="always")
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """A step, compiled when it is first called, or loaded where another process has compiled it before."""
     step: Any = njit(nogil=True, fastmath=_FASTMATH)(function)
-    step._cache = Kept(function)  # numba has no public place for a cache of one's own
+    step._cache = Cache(function)  # numba has no public place for a cache of one's own
     return step
 
 

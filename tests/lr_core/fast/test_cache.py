@@ -10,20 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lr_core import fused, fused_cache, fused_classifier
-from lr_core.datasets import project_root
+from lr_core.fast import cache, classifier, steps
+from lr_lab.files import project_root
 
-pytestmark = pytest.mark.xdist_group("compiled")  # with test_fused.py
+pytestmark = pytest.mark.xdist_group("compiled")  # with test_steps.py
 
-SOURCES = Path(fused.__file__).parents[1]
+SOURCES = Path(steps.__file__).parents[2]
 
 # Both networks there and back, or the classifier there, which compiles faster.
 RUN = """
 import hashlib, json, sys, torch
-from lr_core import fused_classifier, fused_compressor, models
+from lr_core import models
+from lr_core.fast import accelerate
+import lr_core.fast.classifier as fast_classifier, lr_core.fast.compressor as fast_compressor
 torch.set_num_threads(1)
 draw = torch.Generator().manual_seed(0)
-compressor, classifier = models.build(0)
+compressor, classifier = map(accelerate, models.build(0))
 if sys.argv[1] == "both":
     result = classifier(compressor(torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8, generator=draw)))
     (result**2).sum().backward()
@@ -31,7 +33,7 @@ if sys.argv[1] == "both":
 else:
     result = classifier(torch.randn(200, 1, 6, 6, generator=draw))
 values = [result, *(p.grad for network in (compressor, classifier) for p in network.parameters() if p.grad is not None)]
-steps = [each for module in (fused_classifier, fused_compressor) for each in vars(module).values()]
+steps = [each for module in (fast_classifier, fast_compressor) for each in vars(module).values()]
 statistics = [step.stats for step in steps if hasattr(step, "stats")]
 print(json.dumps({
     "bits": hashlib.sha256(b"".join(v.detach().numpy().tobytes() for v in values)).hexdigest(),
@@ -103,7 +105,7 @@ def test_code_for_one_processor_is_not_run_on_another(kept):
 @pytest.mark.slow
 def test_a_changed_source_is_compiled_anew_wherever_the_function_is_used(tmp_path, kept):
     folder, before = kept
-    copy = shutil.copytree(SOURCES / "lr_core", tmp_path / "lr_core") / "fused.py"
+    copy = shutil.copytree(SOURCES / "lr_core", tmp_path / "lr_core") / "fast" / "steps.py"
     text = copy.read_text()
     copy.write_text(text.replace("np.float32(-30), 7,", "np.float32(-30), 6,"))  # of ELU, which another file compiles
     assert copy.read_text() != text
@@ -124,7 +126,7 @@ def folder(tmp_path, monkeypatch):
 
 def elu():
     """How often the smallest step was loaded and compiled when it was called for the first time."""
-    step = fused.compiled(fused_classifier._make_elu.py_func)
+    step = steps.compiled(classifier._make_elu.py_func)
     maps, norm = np.full((1, 36, 4), 2, np.float32), np.array([[2], [1], [0]], np.float32)
     step(result := np.empty_like(maps), maps, norm)
     assert (result == 5).all()
@@ -169,9 +171,9 @@ def test_a_folder_that_is_removed_is_made_again(folder):
 )
 def test_settings_of_numba_are_told_apart_if_they_change_code(monkeypatch, name, value, matters):
     monkeypatch.delenv(name, raising=False)
-    before = fused_cache._digest()
+    before = cache._digest()
     monkeypatch.setenv(name, value)
-    assert (fused_cache._digest() != before) == matters
+    assert (cache._digest() != before) == matters
 
 
 def test_processors_and_what_they_can_do_are_told_apart(folder):
@@ -179,12 +181,12 @@ def test_processors_and_what_they_can_do_are_told_apart(folder):
         def __init__(self, *processor):
             self.magic_tuple = lambda: processor
 
-    step = fused_cache.Kept(fused_classifier._make_elu.py_func)
+    step = cache.Cache(classifier._make_elu.py_func)
     processors = [("x86_64", "haswell", "+avx"), ("x86_64", "haswell", "-avx"), ("x86_64", "generic", "+avx")]
     assert len({step._path((), Codegen(*processor)) for processor in processors}) == 3
 
 
 def test_code_is_kept_in_the_project_unless_numba_was_told_where(monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    step = fused_cache.Kept(fused_classifier._make_elu.py_func)
+    step = cache.Cache(classifier._make_elu.py_func)
     assert Path(step.cache_path).parent == project_root() / ".cache" / "compiled"
