@@ -8,7 +8,7 @@ endif
 
 PYTHON ?= python3
 VENV := .venv
-PIP := src/lr_core/packages.py
+PIP := scripts/packages.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -220,7 +220,7 @@ SHARED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: $(READY) | $(CHECK)
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m ruff format --check --quiet src tests report
+	@$(PY) -m ruff format --check --quiet src tests report scripts
 	@$(PY) -m mypy
 	@$(PY) -m pytest $(SHARED) -m 'not long and not slow' tests
 

@@ -196,7 +196,7 @@ def main(notebooks: list[Path]) -> int:
         )
 
     # Every processor and every number of threads. Not all pairs: tests/test_fused.py proves that threads change no bit.
-    combinations = [(None, 1), (None, 2), (None, 4)]
+    combinations: list[tuple[Processor | None, int]] = [(None, 1), (None, 2), (None, 4)]
     combinations += [(processor, threads) for processor in imitated for threads in processor.threads]
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:

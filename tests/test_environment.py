@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import runpy
 import shutil
 import stat
 import subprocess
@@ -20,12 +21,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lr_core import packages
-
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = ("cluster", "lab", "report", "test")
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "nbconvert-core": "nbconvert"}
+PACKAGES = runpy.run_path(str(ROOT / "scripts" / "packages.py"))
 CONDA_ALONE = {
     "python",
     "pip",
@@ -124,6 +124,8 @@ def test_conda_environment_is_the_declared_packages_as_locked():
 def test_no_index_is_named():
     for name in ("requirements.lock", "environment.yml", "pyproject.toml", "Makefile", ".ci/run"):
         assert not re.search(r"https?://|index-url|find-links|--hash", (ROOT / name).read_text()), name
+    for path in (ROOT / "scripts").glob("*.*"):
+        assert not re.search(r"https?://|--hash", path.read_text()), path
 
 
 # ----------------------------------------------------------------------------------------------------------- Makefile
@@ -174,6 +176,7 @@ def checkout(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
     for name in ("report/index.qmd", "report/render/__main__.py", "report/runs/paper/a.json", "src/lr_core/models.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
@@ -183,7 +186,7 @@ def checkout(tmp_path: Path) -> Path:
         *ensurepip*) [ ! -e no-ensurepip ];;
         "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> log;;
         "-m pip --version") [ ! -e no-pip ];;
-        "src/lr_core/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
+        "scripts/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
         "report/render "*) mkdir -p "$4" && touch "$4/index.html" "$4/latent-replay.pdf" && echo "render $LR_PROFILE" >> log;;
         "report/notebooks.py "*) mkdir -p "$3/notebooks" && touch "$3/notebooks/index.html" && echo "pages $LR_PROFILE" >> log;;
         "-m lr_core "*) echo "$*" >> log;;
@@ -461,7 +464,7 @@ def test_pip_goes_by_the_ways_of_the_user_and_by_no_other_setting(tmp_path: Path
         given[name] = "1"
     for name, value in given.items():
         monkeypatch.setenv(f"PIP_{name}", value)
-    found = {name: value for name, value in packages.environment().items() if name.startswith("PIP_")}
+    found = {name: value for name, value in PACKAGES["environment"]().items() if name.startswith("PIP_")}
     urls = found.pop("PIP_EXTRA_INDEX_URL").split()
     assert urls == ["file:///b", "file:///c"]
     assert found == {
@@ -473,7 +476,9 @@ def test_pip_goes_by_the_ways_of_the_user_and_by_no_other_setting(tmp_path: Path
     }
 
 
-def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path):
+@pytest.fixture
+def tiny_thing(tmp_path: Path) -> dict[str, str]:
+    """Variables with which pip finds one package, tiny-thing 1.0, and no other."""
     with zipfile.ZipFile(tmp_path / "tiny_thing-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("tiny_thing.py", "")
         wheel.writestr("tiny_thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1.0\n")
@@ -481,12 +486,15 @@ def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path):
             "tiny_thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         wheel.writestr("tiny_thing-1.0.dist-info/RECORD", "")
+    return {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
+
+
+def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path, tiny_thing: dict[str, str]):
     (tmp_path / "constraints").write_text("tiny-thing==2.0\n")
     wrong = {"PIP_USER": "1", "PIP_CONSTRAINT": str(tmp_path / "constraints"), "PIP_REQUIRE_HASHES": "1"}
-    ways = {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
     done = subprocess.run(
-        [sys.executable, ROOT / "src/lr_core/packages.py", "install", "--dry-run", "tiny-thing"],
-        env=os.environ | wrong | ways,
+        [sys.executable, ROOT / "scripts/packages.py", "install", "--dry-run", "tiny-thing"],
+        env=os.environ | wrong | tiny_thing,
         capture_output=True,
         text=True,
         timeout=120,

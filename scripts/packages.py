@@ -1,9 +1,9 @@
-"""pip with the user's ways to packages (index, certificates, proxy), and none of the settings that put them elsewhere.
+"""pip with the user's ways to packages (index, certificates, proxy), and without the user's other settings.
 
-    python src/lr_core/packages.py install ...
+    python scripts/packages.py install ...
 
-is `python -m pip install ...` for whoever has set PIP_USER, `target`, `constraint` and the like, as variables or in files
-of pip. It is run before anything is installed, so it needs Python and pip alone.
+is `python -m pip install ...` for a user who has set PIP_USER, `target`, `constraint` and the like, as variables or in
+files of pip. It runs before anything is installed: it needs Python and pip alone.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import os
 import subprocess
 import sys
 
-# By which way packages are had, and how patiently. All else that can be set says which, where to, or how they are built.
+# Where packages come from, and how patiently they are fetched. All other settings say which packages are installed,
+# where to, or how they are built.
 WAYS = (
     "index-url", "extra-index-url", "no-index", "find-links", "trusted-host", "cert", "client-cert", "proxy",
     "keyring-provider", "timeout", "default-timeout", "retries", "cache-dir", "no-cache-dir", "use-feature",
     "use-deprecated",
 )  # fmt: skip
-SECTIONS = ("global", "install")  # of pip's files; the later one goes before the earlier one, variables before both
+SECTIONS = ("global", "install")  # of pip's files; the later one wins, and variables win over both
 
 
 def environment() -> dict[str, str]:
-    """Environment variables with which `python -m pip install` goes by the user's ways and by no other setting."""
+    """Environment variables with which `python -m pip install` uses the user's ways and no other setting."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    asked = kept | dict.fromkeys(
-        ("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0"
-    )  # each would list the settings of one file
+    # Each of these three would list the settings of one file alone.
+    asked = kept | dict.fromkeys(("PIP_USER", "PIP_GLOBAL", "PIP_SITE"), "0")
     if "PIP_CONFIG_FILE" in os.environ:
         asked["PIP_CONFIG_FILE"] = os.environ["PIP_CONFIG_FILE"]
     command = [sys.executable, "-m", "pip", "config", "list"]
@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
         found += [os.environ[variable]] if variable in os.environ else []
         if found:
             kept[variable] = found[-1]
-    return kept | {"PIP_CONFIG_FILE": os.devnull}  # which pip takes for: no files
+    return kept | {"PIP_CONFIG_FILE": os.devnull}  # for pip, this name means: no files
 
 
 if __name__ == "__main__":
@@ -47,7 +47,5 @@ if __name__ == "__main__":
         own = environment()
     except subprocess.CalledProcessError as failure:  # pip has said why
         sys.exit(failure.returncode)
-    try:
-        sys.exit(subprocess.run([sys.executable, "-m", "pip", *sys.argv[1:]], env=own).returncode)
-    except KeyboardInterrupt:  # which pip has had too
-        sys.exit(130)
+    # pip takes the place of this process: whoever ends this one ends pip.
+    os.execve(sys.executable, [sys.executable, "-m", "pip", *sys.argv[1:]], own)
