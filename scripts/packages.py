@@ -4,14 +4,19 @@
 
 is `python -m pip install ...` for a user who has set PIP_USER, `target`, `constraint` and the like, as variables or in
 files of pip. It runs before anything is installed: it needs Python and pip alone.
+
+The other scripts import `tool`: an environment for a program that the project calls and does not import.
 """
 
 from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 # Where packages come from, and how patiently they are fetched. All other settings say which packages are installed,
 # where to, or how they are built.
@@ -40,6 +45,35 @@ def environment() -> dict[str, str]:
         if found:
             kept[variable] = found[-1]
     return kept | {"PIP_CONFIG_FILE": os.devnull}  # for pip, this name means: no files
+
+
+def tool(folder: Path, requirement: str, sees: tuple[Path, ...] = ()) -> Path:
+    """Make an environment with one tool, if there is none yet, and return its Python.
+
+    Parameters
+    ----------
+    folder : where the environment is; it is made anew when it was made for something else
+    requirement : the tool and its version, as pip takes it
+    sees : folders from which the environment imports too
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        The tool could not be installed. pip has said why.
+    """
+    python, stamp = folder / "bin" / "python", folder / ".ready"
+    wanted = "\n".join([requirement, *map(str, sees)])
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"Installing {requirement} into {folder}", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
+    (packages / "project.pth").write_text("\n".join(map(str, sees)))
+    options = ["--quiet", "--no-input", "--disable-pip-version-check"]
+    subprocess.run([python, __file__, "install", *options, requirement], check=True)
+    stamp.write_text(wanted)
+    return python
 
 
 if __name__ == "__main__":

@@ -367,6 +367,11 @@ def test_report_is_rendered_once_for_both_files_and_again_when_a_source_changes(
         os.utime(checkout / source, (now + 1000, now + 1000))
         assert rendered() == 1, source
         os.utime(checkout / source, (now, now))
+    cached = checkout / "src/lr_core/__pycache__/compiled.nbi"
+    cached.parent.mkdir()
+    cached.touch()
+    os.utime(cached, (now + 1000, now + 1000))
+    assert rendered() == 0, "rendering itself compiles"
     (checkout / files[1]).unlink()
     assert rendered() == 1
     assert rendered() == 0
@@ -500,6 +505,34 @@ def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path, tiny_thing:
         timeout=120,
     )
     assert "Would install tiny-thing-1.0" in done.stdout, done.stderr
+
+
+def test_tool_is_installed_once_and_again_when_another_one_is_asked_for(
+    tmp_path: Path, tiny_thing: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in tiny_thing.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    folder, seen = Path("a tool"), tmp_path / "seen"
+    seen.mkdir()
+    (seen / "beside.py").write_text("")
+    python = PACKAGES["tool"](folder, "tiny-thing==1.0", (seen,))
+    subprocess.run([python, "-c", "import tiny_thing, beside"], check=True)
+    (folder / "kept").touch()
+    assert PACKAGES["tool"](folder, "tiny-thing==1.0", (seen,)) == python
+    assert (folder / "kept").exists()
+    for _ in range(2):  # what failed once is not taken for ready
+        with pytest.raises(subprocess.CalledProcessError):
+            PACKAGES["tool"](folder, "tiny-thing==2.0")
+    assert not (folder / "kept").exists()
+
+
+def test_bench_goes_on_without_avalanche(tmp_path: Path, tiny_thing: dict[str, str]):
+    command = [sys.executable, ROOT / "scripts/avalanche.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | tiny_thing, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1] == "Avalanche cannot be had; it is left out"
+    assert not (tmp_path / ".venv-avalanche").exists()
 
 
 @pytest.fixture(scope="module")
