@@ -43,7 +43,8 @@ help: ## list the targets
 	@printf '%s\n' "" "Every target that needs it sets .venv up by itself. Options:" \
 	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
 	  "  VENV=              use the activated environment (environment.yml) instead of .venv" \
-	  "  WORKERS=4          run the tests in as many processes, instead of two"
+	  "  WORKERS=4          run the tests in as many processes, instead of two" \
+	  "  UPGRADE=1          let make lock take the newest versions, instead of those that are pinned"
 
 setup: $(READY) ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1 GB with CUDA)
 	@echo "$(or $(VENV),The environment) is ready: $$($(PY) -c 'import platform; print("Python", platform.python_version())')"
@@ -139,24 +140,7 @@ notebooks: $(READY) ## run the notebooks and store their outputs, which `make te
 	@echo "Stored the outputs of notebooks/*.ipynb"
 
 lock: $(READY) ## pin anew what pyproject.toml asks for, in requirements.lock
-	@echo "Resolving pyproject.toml (minutes: it downloads what it looks at)"
-	@mkdir -p .cache
-	@$(PY) scripts/packages.py install --quiet --dry-run --ignore-installed --no-build-isolation --disable-pip-version-check \
-	  --python-version 3.11 --only-binary=:all: --target .cache/lock --report .cache/lock.json '.[cluster,lab,report,test]'
-	@{ grep '^#' requirements.lock; $(PY) -c "$$PINS" .cache/lock.json; } > .cache/requirements.lock
-	@mv .cache/requirements.lock requirements.lock
-	@echo "Wrote requirements.lock with $$(grep -c == requirements.lock) packages; bring environment.yml in line with it"
-
-define PINS
-import json, re, sys
-for name, version in sorted(
-    (re.sub("[-_.]+", "-", item["metadata"]["name"]).lower(), item["metadata"]["version"].partition("+")[0])
-    for item in json.load(open(sys.argv[1]))["install"]
-):
-    if not re.match("lr-core$$|nvidia-|cuda-|triton$$", name):
-        print(f"{name}=={version}")
-endef
-lock: export PINS := $(PINS)
+	@$(PY) scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 clean: ## remove rendered reports and caches; keeps data, records and what unfinished runs trained
 	@sh scripts/clean.sh

@@ -128,6 +128,36 @@ def test_no_index_is_named():
         assert not re.search(r"https?://|--hash", path.read_text()), path
 
 
+@pytest.fixture
+def locking(tmp_path: Path) -> Path:
+    """A folder where `make lock` finds a uv that only pretends: it resolves to `resolved`, and fails where there is none."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    (tmp_path / "requirements.lock").write_text("# why\nnumpy==1.0\n")
+    script(
+        tmp_path / ".cache/uv/bin/python",
+        'echo "$*" > log; while [ "$1" != --output-file ]; do shift; done; cat "$2" > before; cp resolved "$2"',
+    )
+    (tmp_path / ".cache/uv/.ready").write_text(re.findall('"(uv==.*)"', (ROOT / "scripts/lock.py").read_text())[0])
+    return tmp_path
+
+
+def test_lock_leaves_out_cuda_and_builds_and_keeps_comments(locking: Path):
+    (locking / "resolved").write_text("cuda-bindings==1\nnumpy==2.0\nnvidia-nvtx==13\ntorch==2.13.0+cpu\ntriton==3\n")
+    assert make(locking, "lock", "VENV=", f"PYTHON={sys.executable}").returncode == 0
+    assert (locking / "requirements.lock").read_text() == "# why\nnumpy==2.0\ntorch==2.13.0\n"
+    assert (locking / "before").read_text() == "# why\nnumpy==1.0\n", "from which uv keeps what suits"
+    assert "--upgrade" not in log(locking)[0]
+    assert make(locking, "lock", "VENV=", "UPGRADE=1", f"PYTHON={sys.executable}").returncode == 0
+    assert "--upgrade" in log(locking)[0]
+
+
+def test_lock_stays_when_nothing_is_resolved(locking: Path):
+    assert make(locking, "lock", "VENV=", f"PYTHON={sys.executable}").returncode != 0
+    assert (locking / "requirements.lock").read_text() == "# why\nnumpy==1.0\n"
+
+
 # ----------------------------------------------------------------------------------------------------------- Makefile
 
 ASKED_FOR = ["setup", "data", "report", "quick", "reproduce", "check", "test", "lab", "bench", "clean"]
