@@ -195,8 +195,9 @@ def main(notebooks: list[Path]) -> int:
             f"{passed} cells as stored{''.join(f'; {each}' for each in wrong)}  ({time.monotonic() - began:.0f} s)"
         )
 
-    # Every processor and every number of threads. Not all pairs: tests/lr_core/fast/test_steps.py proves that threads change no bit.
-    combinations = [(None, 1), (None, 2), (None, 4)]
+    # Every processor and every number of threads, not all pairs: tests/lr_core/fast/test_steps.py proves that threads
+    # change no bit.
+    combinations: list[tuple[Processor | None, int]] = [(None, 1), (None, 2), (None, 4)]
     combinations += [(processor, threads) for processor in imitated for threads in processor.threads]
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:

