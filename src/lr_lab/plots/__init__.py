@@ -36,7 +36,7 @@ from torch import Tensor
 from lr_core.memory import pixel_share
 from lr_core.rounding import rounded
 from lr_core.tasks import Dataset
-from lr_lab.data.catalogue import SIDE
+from lr_lab.data.idx import SIDE
 
 if TYPE_CHECKING:
     from lr_core.experiment import Forgotten, Look
