@@ -1,4 +1,4 @@
-"""Writing so that a file is either whole or not there, locking it, setting aside what is damaged, and absolute paths."""
+"""Files: absolute paths, writing a file whole or not at all, locking, setting damaged files aside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lr_core.errors import LatentReplayError, UsageError
 
 
 def absolute(path: Path | str) -> Path:
-    """As the user means it where the command was given: `~` is the home folder; it stays if the working folder changes."""
+    """The absolute path, with `~` as the home folder: it stays the same if the working folder changes."""
     try:
         return Path(os.path.abspath(Path(path).expanduser()))
     except (RuntimeError, TypeError) as error:
@@ -29,7 +29,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             _write(path, content)
             return
         except OSError as error:
-            # Somebody may remove the folder in the middle of it: it is then made once more.
+            # Another process may have removed the folder meanwhile: it is then made again.
             if not (again and isinstance(error, FileNotFoundError)):
                 raise cannot_be_written(path, error) from error
 
@@ -42,7 +42,7 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp allows its owner alone
+        os.chmod(temporary, 0o644)  # mkstemp allows only the owner to read it
         os.replace(temporary, path)
     except BaseException:  # Ctrl-C, too
         with contextlib.suppress(OSError):
@@ -51,17 +51,17 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def cannot_be_written(path: Path, error: OSError) -> LatentReplayError:
-    """What to tell of a file or folder that the system would not have written, and what to do."""
+    """The error for a file or folder that the system refused to write; it says what to do."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "make room and give the same command again" if full else "name a folder that can be"
     return LatentReplayError(f"{path}: cannot be written ({error.strerror}); {remedy}")
 
 
 def lock(path: Path) -> IO[bytes] | None:
-    """Take the lock of a file, made where there is none; None where another process has it. Closing it gives it back.
+    """Lock a file, which is created if need be; None where another process holds the lock.
 
-    So does the end of the process, however it ends; a child process that inherits the file has the lock too. Whoever
-    has it may remove the file.
+    Closing the file releases the lock, and so does the end of the process. A child process that inherits the file holds
+    the lock too. The holder may remove the file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,14 +72,14 @@ def lock(path: Path) -> IO[bytes] | None:
         raise cannot_be_written(path, error) from error
     with contextlib.suppress(BlockingIOError, FileNotFoundError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it was removed while this one waited
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # otherwise its holder removed it meanwhile
             return file
     file.close()
     return None
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file to `<name>.damaged` or `<name>.damaged-2` and so on: out of the way but not lost."""
+    """Rename a damaged file to `<name>.damaged`, `<name>.damaged-2` and so on; returns its new path."""
     names = itertools.chain([".damaged"], (f".damaged-{number}" for number in itertools.count(2)))
     aside = next(a for name in names if not os.path.lexists(a := path.with_name(path.name + name)))
     os.replace(path, aside)
