@@ -342,7 +342,7 @@ NAMES = tuple("abcdefghijkl")
         (NAMES[:11], (11, 28, 28), np.arange(11), "11 class_names in the table mnist; a set needs 10"),
         ((), (10, 28, 28), np.arange(10), "0 class_names in the table mnist; a set needs 10"),
         (NAMES[:9] + ("a",), (10, 28, 28), np.arange(10), "two class_names in the table mnist are 'a'"),
-        (NAMES[:10], (11, 28, 28), np.arange(11), "holds label 10; with 10 classes the labels are 0 to 9"),
+        (NAMES[:10], (11, 28, 28), np.arange(11), "holds label 10; labels must be 0 to 9"),
         (NAMES[:10], (10, 28, 28), np.arange(10) % 5, r"class 5 \(f\) has no images; a set needs images of all 10"),
         (NAMES[:10], (10, 28, 28), np.arange(10).clip(0, 8), r"class 9 \(j\) has no images"),
         (

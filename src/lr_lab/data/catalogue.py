@@ -261,15 +261,8 @@ def verify(stream: IO[bytes], name: Path | str, facts: FileFacts, *, packed: boo
         raise Damaged(f"{name} {kind}: expected {facts.bytes} bytes, found {found}")
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != facts.sha256:
-        owner = _known_as(sha256)
+        # Named where it is another known file: two were swapped.
+        known = ((info.title, *each) for info in _descriptions().values() for each in info.files.items())
+        owner = next((f" (it is {title}'s {file})" for title, file, of in known if of.sha256 == sha256), "")
         raise Damaged(f"{name} is not the right file{owner}: expected SHA-256 {facts.sha256}, found {sha256}")
     return content
-
-
-def _known_as(sha256: str) -> str:
-    """' (it is MNIST's train-labels...)' where the checksum is that of another known file: two were swapped."""
-    for info in _descriptions().values():
-        for file, facts in info.files.items():
-            if facts.sha256 == sha256:
-                return f" (it is {info.title}'s {file})"
-    return ""

@@ -301,7 +301,8 @@ def _without_images(root: Path, folders: list[Path]) -> str:
                 "name the folder that holds the folders of the classes"
             )
     kinds = ", ".join(sorted({path.suffix or path.name for path in inside})[:5])
-    return f"{root}: class {name} has no images{f', only {kinds}' if kinds else ''}; known are {', '.join(_suffixes())}"
+    known = ", ".join(sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS))
+    return f"{root}: class {name} has no images{f', only {kinds}' if kinds else ''}; known are {known}"
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -318,11 +319,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in _suffixes() and not path.is_dir()
-
-
-def _suffixes() -> list[str]:
-    return sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+    return Image.registered_extensions().get(path.suffix.lower()) in FORMATS and not path.is_dir()
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:

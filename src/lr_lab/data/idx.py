@@ -44,7 +44,7 @@ def check_table(info: Description) -> None:
     twice = [name for name in info.class_names if info.class_names.count(name) > 1]
     if twice:
         raise LatentReplayError(
-            f"{info.title}: two class_names in the table {info.name} are {twice[0]!r}; each class needs a name of its own"
+            f"{info.title}: two class_names in the table {info.name} are {twice[0]!r}; they must differ"
         )
     missing = [file for pair in IDX_PARTS for file in pair if file not in info.files]
     if info.folder and missing:
@@ -70,7 +70,7 @@ def merge(info: Description, found: Mapping[str, tuple[bytes, Path]]) -> tuple[B
             )
         if labels.max() >= CLASSES:
             raise LatentReplayError(
-                f"{info.title}: {label_file} holds label {labels.max()}; with {CLASSES} classes the labels are 0 to {CLASSES - 1}"
+                f"{info.title}: {label_file} holds label {labels.max()}; labels must be 0 to {CLASSES - 1}"
             )
         parts.append((images, labels))
     images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
