@@ -12,11 +12,18 @@ import sys
 import threading
 import warnings
 
-from lr_lab.data import _torchvision
+import torch
 
-_torchvision.mirrors("FashionMNIST")  # makes torchvision importable, whatever device it was built for
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    # A CUDA build of torchvision beside a CPU build of torch. Avalanche imports it but uses none of its compiled operators.
+    for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[module]  # what the failed import left
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-import torch  # noqa: E402
 from avalanche.benchmarks import nc_benchmark  # noqa: E402
 from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin, SupervisedPlugin  # noqa: E402
 from avalanche.training.supervised import Naive  # noqa: E402

@@ -13,10 +13,10 @@ import pytest
 
 from lr_lab.data import catalogue
 from lr_lab.data.catalogue import Description, FileFacts
+from lr_lab.data.idx import IDX_PARTS
 
 BUILT_IN = ("mnist", "fashion-mnist", "kmnist", "digits")  # `catalogue.DATASETS` has those that a user added as well
-TRAIN_IMAGES, TRAIN_LABELS = catalogue.IDX_PARTS[0]
-TEST_IMAGES, TEST_LABELS = catalogue.IDX_PARTS[1]
+(TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS) = IDX_PARTS
 
 
 def idx(values: np.ndarray) -> bytes:
@@ -95,7 +95,7 @@ DAMAGE = {
     "too long": (
         lambda files: {TEST_LABELS: files[TEST_LABELS] + b"\0"},
         TEST_LABELS,
-        "is too long: expected 11 bytes, found 12",
+        "is too long: expected 11 bytes, found more",
     ),
     "one bit flipped": (
         lambda files: {TEST_IMAGES: flipped(files[TEST_IMAGES])},

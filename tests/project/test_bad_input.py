@@ -36,7 +36,8 @@ from lr_core.errors import LatentReplayError, UsageError
 from lr_core.settings import CASES, PRECISIONS, Case, Settings
 from lr_lab import files
 from lr_lab.cli import main
-from lr_lab.data import catalogue, fetch
+from lr_lab.data import catalogue, sources
+from lr_lab.data.idx import IDX_PARTS, parse_idx
 from lr_lab.grid import dask, notebook, plan, schedule
 from lr_lab.grid.local import LocalExecutor
 from lr_lab.grid.notebook import NotebookError, executed
@@ -228,10 +229,10 @@ def test_an_idx_file_is_read_whole_or_refused(chance, noise):
     content = damaged(chance.choice([idx(np.arange(math.prod(shape)).reshape(shape))] * 4 + [noise]), chance)
     ndim = chance.choice([len(shape)] * 4 + [1, 2, 3])
     expected = parsed(content, ndim)
-    message = refusal(catalogue.parse_idx, content, "some/file", ndim)
+    message = refusal(parse_idx, content, "some/file", ndim)
     assert (message is None) == (expected is not None)
     if message is None:
-        assert np.array_equal(catalogue.parse_idx(content, "some/file", ndim), expected)
+        assert np.array_equal(parse_idx(content, "some/file", ndim), expected)
     else:
         assert message.startswith("some/file")
 
@@ -246,7 +247,7 @@ def test_a_set_with_a_damaged_file_is_refused_even_if_its_checksum_fits(chance, 
     info = tiny_description()
     if vouched:  # as if somebody had described a data set of his own by files that are wrong
         info = replace(info, files={file: facts(content) for file, content in files.items()})
-    arrays = [(parsed(files[images], 3), parsed(files[labels], 1)) for images, labels in catalogue.IDX_PARTS]
+    arrays = [(parsed(files[images], 3), parsed(files[labels], 1)) for images, labels in IDX_PARTS]
     sound = all(
         images is not None and labels is not None and images.shape == (len(labels), 28, 28) and labels.max() < 10
         for images, labels in arrays
@@ -272,7 +273,7 @@ def test_a_set_with_a_damaged_file_is_refused_even_if_its_checksum_fits(chance, 
 def test_a_header_that_announces_exabytes_takes_no_memory(extent):
     content = b"\0\0\x08\x03" + extent.to_bytes(4, "big") * 3 + bytes(1000)
     tracemalloc.start()
-    message = refusal(catalogue.parse_idx, content, "f", 3)
+    message = refusal(parse_idx, content, "f", 3)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert "its header announces" in message
@@ -318,9 +319,9 @@ def test_an_archive_gives_the_right_file_or_none(chance, tmp_path_factory):
     archive.write_bytes(content)
     wanted = tiny_description().files
     try:
-        for file, stream in fetch._from_tar(archive, wanted):
-            assert fetch._unpacked(stream, file, wanted[file]) == tiny_files()[file]
-    except fetch.SourceFailed as failure:
+        for file, stream, packed in sources.from_tar(archive, wanted):
+            assert catalogue.verify(stream, file, wanted[file], packed=packed) == tiny_files()[file]
+    except (sources.SourceFailed, catalogue.Damaged) as failure:
         one_line(str(LatentReplayError(str(failure))))
     assert list(folder.iterdir()) == [archive]
 
@@ -509,7 +510,7 @@ def desk(record, run_id, tmp_path_factory):
         patch.setattr(schedule, "run_grid", lambda due, executor, **options: [])
         patch.setattr(dask, "DaskExecutor", NoCluster)
         patch.setattr(catalogue, "raw_folder", lambda: folder / "raw")
-        patch.setattr(fetch, "_attempts", lambda info: [])
+        patch.setattr(sources, "attempts", lambda info: [])
         patch.setattr(notebook, "executed", lambda name, parameters: contextlib.nullcontext(b""))
         yield folder
 

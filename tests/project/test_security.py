@@ -24,7 +24,7 @@ from conftest import CANARY
 from IPython.core.inputtransformer2 import TransformerManager
 from sets import BUILT_IN, TRAIN_IMAGES, tiny_description, tiny_files
 
-from lr_lab.data import catalogue, fetch
+from lr_lab.data import catalogue, sources
 from lr_lab.grid import notebook
 from lr_lab.runs import checkpoints
 
@@ -41,7 +41,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_source_is_known_and_every_file_has_a_checksum(name):
     info = catalogue.describe(name)
-    known = r"torchvision:[A-Za-z]+|npm:[a-z-]+@\d+\.\d+\.\d+|deb:[a-z0-9-]+|scikit-learn"
+    known = r"torchvision:[A-Za-z]+|mirror:https?://[a-z0-9./-]+/|npm:[a-z-]+@\d+\.\d+\.\d+|deb:[a-z0-9-]+|scikit-learn"
     assert [source for source in info.sources if not re.fullmatch(known, source)] == []
     assert all(re.fullmatch("[0-9a-f]{64}", facts.sha256) and facts.bytes > 0 for facts in info.files.values())
 
@@ -73,8 +73,8 @@ def test_an_archive_neither_writes_outside_itself_nor_gives_what_is_no_file(tmp_
         archive.addfile(member)
     before = sorted(tmp_path.rglob("*"))
     try:
-        given = list(fetch._from_tar(work / "package.tgz", tiny_description().files))
-    except fetch.SourceFailed as failure:
+        given = list(sources.from_tar(work / "package.tgz", tiny_description().files))
+    except sources.SourceFailed as failure:
         given = str(failure)
     assert given == [] or "outside itself" in given
     assert sorted(tmp_path.rglob("*")) == before
@@ -161,7 +161,7 @@ def test_no_notebook_runs_what_data_say_or_reaches_a_network(path):
 
 def test_one_module_alone_reaches_a_network():
     assert {path.name: found for path in CODE if (found := connections(path.read_text()))} == {
-        "fetch.py": {"http.client", "urllib.request"}
+        "sources.py": {"http.client", "urllib.request"}
     }
 
 

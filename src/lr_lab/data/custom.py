@@ -1,6 +1,6 @@
-"""A data set of one's own: from arrays or from a folder of images, and into a data root, where grid and report find it.
+"""Data sets of one's own, from arrays or from folders of images; `add` puts one where the grid and the report find it.
 
-What is given is taken as it is or refused in one line; what is left out is named in a warning.
+Input that does not fit is refused in one line; a warning names what is left out.
 
 Public, in reading order: `from_arrays`, `from_folder`, `add`.
 """
@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from reprlib import repr as short_repr
 from typing import Any
@@ -26,15 +26,15 @@ from lr_core.errors import LatentReplayError, UsageError
 from lr_core.settings import CLASSES
 from lr_core.tasks import Dataset
 from lr_lab.data import catalogue
-from lr_lab.data.catalogue import IDX_PARTS, SIDE, Bytes
+from lr_lab.data.idx import IDX_PARTS, SIDE, Bytes, to_idx
 from lr_lab.files import absolute, write_atomically
 
-# Pillow knows more, some of which start other programs, and some of which are no pictures.
+# Pillow knows more formats. Some of them start other programs, and some are no pictures.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")  # folders above those of the classes
-LEAST_RANGE = 32  # of 255: what lies closer together was meant to be scaled
+LEAST_RANGE = 32  # of 255: grey values in a smaller range have probably not been scaled
 LONGEST = 60  # characters of a class name or title: longer ones leave no room for the figure
-# Of operating systems, archives and disk stations, as is all that begins with a dot; nobody means them.
+# Made by operating systems, archives and file servers, as are names that begin with a dot; they are no images.
 _FOREIGN = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
             "__pycache__", "thumbs.db", "desktop.ini"}  # fmt: skip
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # Pillow's modes of more than eight bits
@@ -42,11 +42,7 @@ _DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value that cameras and scanners 
 
 
 def from_arrays(
-    name: str,
-    images: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    class_names: Sequence[str] = (),
-    title: str = "",
+    name: str, images: npt.ArrayLike, labels: npt.ArrayLike, class_names: Sequence[str] = (), title: str = ""
 ) -> Dataset:
     """A data set from arrays, which are copied.
 
@@ -74,31 +70,27 @@ def from_arrays(
     if np.issubdtype(numbers.dtype, np.floating) and np.isnan(numbers).any():
         raise UsageError(f"{name}: label {int(np.isnan(numbers).argmax())} is NaN; labels must be whole numbers from 0")
     if not np.issubdtype(numbers.dtype, np.integer):
-        raise UsageError(
-            f"{name}: labels of {numbers.dtype}; they must be whole numbers from 0 (names go to `class_names`)"
-        )
+        raise UsageError(f"{name}: labels of {numbers.dtype}; they must be whole numbers (names go to `class_names`)")
     flat = grey.min(axis=(1, 2)) == grey.max(axis=(1, 2))
     if grey.shape[1:] != (SIDE, SIDE):
         grey = np.stack([_square(Image.fromarray(image), name) for image in grey])
-    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # no order, or two sides
-        raise UsageError(
-            f"{name}: class_names is {short_repr(class_names)}; it must list a name for each class, in order"
-        )
-    return _dataset(name, grey, numbers, tuple(class_names), title, flat, lambda place: f"image {place}")
+    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # without an order, or two lists in one
+        raise UsageError(f"{name}: class_names is {short_repr(class_names)}; it must list one name per class, in order")
+    places = [f"image {place}" for place in range(len(grey))]
+    return _dataset(name, grey, numbers, tuple(class_names), title, flat, places)
 
 
 def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool = False) -> Dataset:
     """A data set from a folder that holds a folder of image files for each class, named as the class is.
 
     Classes are numbered in natural order (2 before 10); printing the set shows it. Folders train and test above those
-    of the classes are taken together. Images are turned upright as their EXIF data say, made grey, laid on the
-    background where they are transparent, padded with background to a square and resized to 28 x 28. Grey values of
-    more than eight bits are scaled by the range of as many bits (8, 10, 12, 14 or 16) as the largest of them all
-    needs. With `invert` dark becomes bright: background should be dark, as in the built-in sets.
+    of the classes are merged. Images are turned upright as their EXIF data say and made grey. Transparent parts become
+    background; so does what pads an image to a square, before it is resized to 28 x 28. Grey values of more than eight
+    bits are scaled by the range of 8, 10, 12, 14 or 16 bits, the smallest that holds the largest value of the set. With
+    `invert` dark becomes bright: background should be dark, as in the built-in sets.
 
-    Hidden files and those of operating systems are passed over; a warning names all else that is left out.
-    Raises UsageError where the folder is laid out differently, and LatentReplayError that names a file which cannot be
-    read.
+    Hidden files and those of operating systems are passed over; a warning names all else that is left out. Raises
+    UsageError where the folder is laid out differently, and LatentReplayError that names a file which cannot be read.
     """
     root = absolute(folder)
     by_class = _by_class(root)
@@ -115,7 +107,7 @@ def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool 
         # Padded with what is background in this picture, so that it is dark in the end.
         images[place] = _square(picture, files[place], ground=255 if invert else 0)
 
-    wide: dict[int, float] = {}  # place -> largest value: they are scaled alike, so all have to be looked at first
+    wide: dict[int, float] = {}  # place -> largest value: all are scaled alike, so all have to be read first
     for place, file in enumerate(files):
         picture = _opened(file)
         if picture.mode in _WIDE:
@@ -124,56 +116,51 @@ def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool 
             take(place, _grey(picture, white=invert))
     for place in wide:
         take(place, _scaled(_opened(files[place]), max(wide.values())))
-    taken = 255 - images if invert else images
-    return _dataset(name, taken, labels, tuple(names), title, flat, lambda place: str(files[place]))
+    return _dataset(name, 255 - images if invert else images, labels, tuple(names), title, flat, files)
 
 
 def add(dataset: Dataset, *, origin: str, licence: str, root: Path | str | None = None) -> Path:
-    """Put a data set into a data root, by default `data/raw`: `load`, the grid and the report then know it by its name.
+    """Put a data set into a data root, by default `data/raw`: `load`, the grid and the report then know its name.
 
-    Written are `<name>/raw` with four IDX files, as those of MNIST, and `<name>/dataset.toml` with what
-    `data/datasets.toml` says of a built-in set. To be rid of it again, remove the folder `<name>`. A root of one's own
-    has to be on LR_DATA_PATH. Raises UsageError unless there are ten classes, which the cases of the grid ask for, and
-    LatentReplayError if the root cannot be written to. Returns the folder `<name>`.
+    It writes `<name>/raw` with four IDX files, as those of MNIST, and `<name>/dataset.toml` with a table as those of
+    `data/datasets.toml`; to remove the set, remove the folder `<name>`, which is returned. Another root has to be on
+    LR_DATA_PATH. Raises UsageError unless there are ten classes, as the grid's cases need, and LatentReplayError if the
+    root cannot be written to.
     """
-    if len(dataset.class_names) != CLASSES:
-        raise UsageError(
-            f"{dataset.name}: {len(dataset.class_names)} classes; the grid's cases need {CLASSES}. "
-            "`TaskSequence` learns it as it is"
-        )
-    folder = (catalogue.raw_folder() if root is None else absolute(root)) / dataset.name
-    images, labels = dataset.images.numpy(), dataset.labels.numpy().astype(np.uint8)
-    cut = max(1, len(images) * 6 // 7)  # merged again when loaded, so that the order stays as it is
+    name, count = dataset.name, len(dataset.class_names)
+    if count != CLASSES:
+        raise UsageError(f"{name}: {count} classes; the grid's cases need {CLASSES}. `TaskSequence` takes fewer")
+    folder = (catalogue.raw_folder() if root is None else absolute(root)) / name
+    arrays = dataset.images.numpy(), dataset.labels.numpy().astype(np.uint8)
+    cut = max(1, len(arrays[0]) * 6 // 7)  # both parts are merged when loaded, so the order stays
     contents = {
-        file: _idx(values)
-        for (image_file, label_file), part in zip(IDX_PARTS, (slice(cut), slice(cut, None)), strict=True)
-        for file, values in ((image_file, images[part]), (label_file, labels[part]))
+        file: to_idx(values[part])
+        for files, part in zip(IDX_PARTS, (slice(cut), slice(cut, None)), strict=True)
+        for file, values in zip(files, arrays, strict=True)
     }
-    facts = {
+    table = {
         "title": dataset.title,
-        "folder": f"{dataset.name}/raw",
-        "images": len(images),
+        "folder": f"{name}/raw",
+        "images": len(dataset.images),
         "class_names": list(dataset.class_names),
-        "origin": _text(dataset.name, "origin", origin, longest=1000),
-        "licence": _text(dataset.name, "licence", licence, longest=1000),
+        "origin": _text(name, "origin", origin, longest=1000),
+        "licence": _text(name, "licence", licence, longest=1000),
         "paper": False,
-        "sources": [f"own:{dataset.name}"],
+        "sources": [f"own:{name}"],
     }
     # JSON's strings, numbers, lists and truth values are TOML's too.
-    table = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in facts.items()]
-    lines = [
-        f'{file} = {{ bytes = {len(content)}, sha256 = "{hashlib.sha256(content).hexdigest()}" }}'
-        for file, content in contents.items()
-    ]
+    lines = [f"[{name}]", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items())]
+    lines += ["", f"[{name}.files]"]
     for file, content in contents.items():
         write_atomically(folder / "raw" / file, content)
-    text = "\n".join([f"[{dataset.name}]", *table, "", f"[{dataset.name}.files]", *lines, ""])
-    write_atomically(folder / "dataset.toml", text.encode())
+        sha256 = hashlib.sha256(content).hexdigest()
+        lines.append(f'{file} = {{ bytes = {len(content)}, sha256 = "{sha256}" }}')
+    write_atomically(folder / "dataset.toml", "\n".join([*lines, ""]).encode())
     catalogue.reread()
     return folder
 
 
-# -- what is refused --------------------------------------------------------------------------------------------------
+# -- checks -----------------------------------------------------------------------------------------------------------
 
 
 def _dataset(
@@ -183,9 +170,9 @@ def _dataset(
     names: tuple[object, ...],
     title: str,
     flat: npt.NDArray[np.bool_],
-    called: Callable[[int], str],
+    places: Sequence[object],
 ) -> Dataset:
-    """The data set, if all fits: (n, 28, 28) images, which of them are `flat`, and what an image is `called`."""
+    """The data set, if all fits: (n, 28, 28) images, which of them are `flat`, of one grey value, and their `places`."""
     built_in = catalogue.PAPER_DATASETS + ("digits",)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in built_in:
         raise UsageError(
@@ -201,73 +188,52 @@ def _dataset(
             f"{name}: labels from {lowest} to {highest}; they must number the classes from 0 to "
             f"{(len(names) or CLASSES) - 1}{'' if names else ' at most'}"
         )
-    said = _class_names(name, names or tuple(map(str, range(classes))))
-    counts = np.bincount(labels.astype(np.int64), minlength=classes)
-    if not counts.all():
-        raise UsageError(f"{name}: class {said[counts.argmin()]} has no images; labels count from 0 without gaps")
-    _check_contrast(name, images, labels, said, flat, called)
-    return Dataset(
-        name,
-        _text(name, "title", title) if title else name,
-        torch.from_numpy(np.array(images)),  # a copy: what becomes of the caller's array is no matter
-        torch.from_numpy(labels.astype(np.int64)),
-        said,
-        {},
-    )
-
-
-def _check_contrast(
-    name: str,
-    images: Bytes,
-    labels: npt.NDArray[np.integer],
-    names: Sequence[str],
-    flat: npt.NDArray[np.bool_],
-    called: Callable[[int], str],
-) -> None:
-    for number, each in enumerate(names):
-        if flat[labels == number].all():
-            first = int((labels == number).argmax())
+    class_names: list[str] = []
+    for each in names or range(classes):
+        whole = isinstance(each, (int, np.integer)) and not isinstance(each, bool)
+        class_names.append(_text(name, "a class name", str(each) if whole else each))
+        if class_names[-1] in class_names[:-1]:
+            raise UsageError(f"{name}: two classes are called {class_names[-1]}; each needs a name of its own")
+    for number, each in enumerate(class_names):
+        of_class = labels == number
+        if not of_class.any():
+            raise UsageError(f"{name}: class {each} has no images; labels count from 0 without gaps")
+        if flat[of_class].all():
             raise UsageError(
-                f"{name}: each image of class {each} is of one grey value ({called(first)} is the first); "
+                f"{name}: each image of class {each} is of one grey value ({places[int(of_class.argmax())]} is the first); "
                 "what was drawn is lost, as dark ink on a transparent ground is without `invert`"
             )
-    lowest, highest = int(images.min()), int(images.max())
-    if highest - lowest < LEAST_RANGE:
+    darkest, brightest = int(images.min()), int(images.max())
+    if brightest - darkest < LEAST_RANGE:
         raise UsageError(
-            f"{name}: grey values from {lowest} to {highest}, where black is 0 and white is 255 (of floats 0 and 1); "
+            f"{name}: grey values from {darkest} to {brightest}, where black is 0 and white is 255 (of floats 0 and 1); "
             "scale them, as in (images - images.min()) / (images.max() - images.min())"
         )
     if flat.any():
+        first = places[int(flat.argmax())]
         warnings.warn(
-            f"{name}: {flat.sum()} of {len(flat)} images are of one grey value, {called(int(flat.argmax()))} is the first",
-            stacklevel=4,
+            f"{name}: {flat.sum()} of {len(flat)} images are of one grey value, {first} is the first", stacklevel=3
         )
-
-
-def _class_names(name: str, names: tuple[object, ...]) -> tuple[str, ...]:
-    said = []
-    for each in names:
-        whole = isinstance(each, (int, np.integer)) and not isinstance(each, bool)
-        said.append(_text(name, "a class name", str(each) if whole else each))
-        if said[-1] in said[:-1]:
-            raise UsageError(f"{name}: two classes are called {said[-1]}; each needs a name of its own")
-    return tuple(said)
+    title = _text(name, "title", title) if title else name
+    # A copy: the caller may change the array later.
+    tensors = torch.from_numpy(np.array(images)), torch.from_numpy(labels.astype(np.int64))
+    return Dataset(name, title, *tensors, tuple(class_names), {})
 
 
 def _text(name: str, what: str, text: object, longest: int = LONGEST) -> str:
-    """A text that can be drawn, written to a file and printed on one line; letters and their accents in one sign each."""
+    """A text that can be drawn, written to a file and printed on one line, in Unicode's composed form."""
     if not isinstance(text, str):
         raise UsageError(f"{name}: {what} is {short_repr(text)}; it must be a text")
-    said = unicodedata.normalize("NFC", str(text)).strip()
-    # Control characters and halves of characters; what ends a line, and what turns the direction of all that follows.
+    composed = unicodedata.normalize("NFC", str(text)).strip()
+    # Control characters, halves of characters, ends of lines, and what turns the direction of all that follows.
     bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u202a\u202b\u202d\u202e"]
-    empty = all(unicodedata.category(c) in ("Cf", "Zs") for c in said)  # nothing that can be seen
-    if bad or empty or len(said) > longest:
-        fault = f"holds the character {bad[0]!a}" if bad else "is empty" if empty else f"has {len(said)} characters"
+    empty = all(unicodedata.category(c) in ("Cf", "Zs") for c in composed)  # nothing that can be seen
+    if bad or empty or len(composed) > longest:
+        fault = f"holds the character {bad[0]!a}" if bad else "is empty" if empty else f"has {len(composed)} characters"
         raise UsageError(
-            f"{name}: {what} {fault} ({short_repr(text)!s:.80}); it must be one line of 1 to {longest} characters"
+            f"{name}: {what} {fault} ({short_repr(text):.80}); it must be one line of 1 to {longest} characters"
         )
-    return said
+    return composed
 
 
 def _array(name: str, what: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -286,8 +252,7 @@ def _grey_values(name: str, values: npt.NDArray[Any]) -> Bytes:
         return values
     if not np.issubdtype(values.dtype, np.floating):
         raise UsageError(f"{name}: images of {values.dtype}; they must be uint8, or floats from 0 to 1")
-    broken = np.isnan(values).any(axis=(1, 2))
-    if broken.any():
+    if (broken := np.isnan(values).any(axis=(1, 2))).any():
         raise UsageError(f"{name}: image {int(broken.argmax())} holds NaN; images must be uint8, or floats from 0 to 1")
     lowest, highest = values.min(), values.max()
     if lowest < 0 or highest > 1:
@@ -328,26 +293,25 @@ def _by_class(root: Path) -> dict[str, list[Path]]:
 
 def _without_images(root: Path, folders: list[Path]) -> str:
     """Why a class has no images, and where there are some."""
-    inside = [path for folder in folders for path in _inside(folder)]
-    below = [path for path in inside if path.is_dir() and _images(path)]
-    name = folders[0].name
-    if below:
-        return (
-            f"{root}: class {name} has no images, its folders have ({below[0].relative_to(root)}); "
-            "name the folder that holds the folders of the classes"
-        )
+    inside, name = [path for folder in folders for path in _inside(folder)], folders[0].name
+    for path in inside:
+        if path.is_dir() and _images(path):
+            return (
+                f"{root}: class {name} has no images, its folders have ({path.relative_to(root)}); "
+                "name the folder that holds the folders of the classes"
+            )
     kinds = ", ".join(sorted({path.suffix or path.name for path in inside})[:5])
-    return f"{root}: class {name} has no images{f', only {kinds}' if kinds else ''}; known are {', '.join(_suffixes())}"
+    known = ", ".join(sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS))
+    return f"{root}: class {name} has no images{f', only {kinds}' if kinds else ''}; known are {known}"
 
 
 def _inside(folder: Path) -> list[Path]:
-    """What is in a folder, in natural order, less what nobody means."""
+    """What is in a folder, in natural order, less the files of operating systems."""
     try:
-        found = list(folder.iterdir())
+        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise LatentReplayError(f"{folder}: cannot be looked into ({error.strerror})") from error
-    meant = (path for path in found if not path.name.startswith(".") and path.name.lower() not in _FOREIGN)
-    return sorted(meant, key=lambda path: _natural(path.name))
+    return sorted((path for path in found if path.name.lower() not in _FOREIGN), key=lambda path: _natural(path.name))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -355,15 +319,11 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in _suffixes() and not path.is_dir()
-
-
-def _suffixes() -> list[str]:
-    return sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+    return Image.registered_extensions().get(path.suffix.lower()) in FORMATS and not path.is_dir()
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:
-    """What to sort by, so that 2 comes before 10."""
+    """A sort key by which 2 comes before 10."""
     parts = re.split(r"(\d+)", name)  # texts and numbers in turns, so that like is compared with like
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
@@ -383,7 +343,7 @@ def _opened(file: Path) -> Image.Image:
                 upright = ImageOps.exif_transpose(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise LatentReplayError(f"{file}: has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller") from error
-    except Exception as error:  # of broken files Pillow's readers raise what they please
+    except Exception as error:  # Pillow's readers raise errors of many kinds for broken files
         reason = " ".join(str(error).replace(repr(str(file)), "it").split())[:100] or type(error).__name__
         raise LatentReplayError(
             f"{file}: is no image that can be read ({reason}); take it out, or replace it"
@@ -410,13 +370,12 @@ def _largest(picture: Image.Image, file: Path) -> float:
     """The largest value of a picture of more than eight bits."""
     values = np.asarray(picture)
     most = 1 if picture.mode == "F" else 2 ** _DEPTHS[-1] - 1
-    if not 0 <= values.min() <= values.max() <= most:
-        raise LatentReplayError(
-            f"{file}: has values from {values.min():g} to {values.max():g}; they must be from 0 to {most}"
-        )
+    lowest, highest = values.min(), values.max()
+    if not 0 <= lowest <= highest <= most:
+        raise LatentReplayError(f"{file}: has values from {lowest:g} to {highest:g}; they must be from 0 to {most}")
     if "transparency" in picture.info:
         raise LatentReplayError(f"{file}: has a transparent value among more than eight bits; save it with eight")
-    return float(values.max())
+    return float(highest)
 
 
 def _scaled(picture: Image.Image, largest: float) -> Image.Image:
@@ -430,9 +389,3 @@ def _square(image: Image.Image, where: Path | str, ground: int = 0) -> Bytes:
     if max(image.size) > SIDE * min(image.size):  # nothing of it would be left
         raise UsageError(f"{where}: is {image.width} x {image.height} pixels, too oblong for {SIDE} x {SIDE}")
     return np.asarray(ImageOps.pad(image, (SIDE, SIDE), method=Image.Resampling.BILINEAR, color=ground))
-
-
-def _idx(values: Bytes) -> bytes:
-    """The IDX file of an array of unsigned bytes; `catalogue.parse_idx` describes the format and reads it."""
-    extents = b"".join(extent.to_bytes(4, "big") for extent in values.shape)
-    return bytes([0, 0, 8, values.ndim]) + extents + np.ascontiguousarray(values).tobytes()

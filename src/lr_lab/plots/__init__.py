@@ -35,7 +35,7 @@ from torch import Tensor
 
 from lr_core.memory import pixel_share
 from lr_core.tasks import Dataset
-from lr_lab.data.catalogue import SIDE
+from lr_lab.data.idx import SIDE
 from lr_lab.rounding import rounded
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ from sets import (
 )
 
 from lr_core.errors import LatentReplayError, UsageError
-from lr_lab.data import catalogue, fetch
+from lr_lab.data import catalogue, digits, fetch
+from lr_lab.data.idx import IDX_PARTS, parse_idx
 
 tiny = sets.tiny
 
@@ -62,9 +63,7 @@ def test_a_set_is_described_in_full(name: str) -> None:
     assert info.licence
     assert info.sources
     assert all(len(sha256) == 64 for sha256 in catalogue.checksums(name).values())
-    assert set(info.files) == (
-        {file for part in catalogue.IDX_PARTS for file in part} if info.folder else {"images", "labels"}
-    )
+    assert set(info.files) == ({file for part in IDX_PARTS for file in part} if info.folder else {"images", "labels"})
 
 
 def test_the_paper_uses_three_of_the_four_sets() -> None:
@@ -108,7 +107,7 @@ def test_a_set_loads_whole(name: str) -> None:
 def test_training_images_come_before_test_images(name: str) -> None:
     data, info = catalogue.load(name), catalogue.describe(name)
     assert len(data.images) == info.images == 70_000
-    for part, rows in ((catalogue.IDX_PARTS[0], slice(0, 60_000)), (catalogue.IDX_PARTS[1], slice(60_000, None))):
+    for part, rows in ((IDX_PARTS[0], slice(0, 60_000)), (IDX_PARTS[1], slice(60_000, None))):
         for file, tensor in zip(part, (data.images[rows], data.labels[rows].to(torch.uint8)), strict=True):
             content = idx(tensor.numpy())
             assert hashlib.sha256(content).hexdigest() == info.files[file].sha256
@@ -124,7 +123,7 @@ def test_digits_are_the_same_bytes_everywhere() -> None:
 
 
 def test_digits_of_another_scikit_learn_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "enlarge", lambda values: np.zeros((len(values), 28, 28), np.uint8))
+    monkeypatch.setattr(digits, "enlarge", lambda values: np.zeros((len(values), 28, 28), np.uint8))
     with pytest.raises(LatentReplayError, match=r"images differ: expected SHA-256 [0-9a-f]{64}, found"):
         catalogue.load("digits")
 
@@ -135,13 +134,13 @@ def test_digits_are_always_available() -> None:
 
 @pytest.mark.parametrize(("value", "pixel"), [(0, 0), (16, 255), (8, 128), (1, 16)])
 def test_a_flat_image_stays_flat_when_enlarged(value: int, pixel: int) -> None:
-    assert (catalogue.enlarge(np.full((1, 8, 8), value)) == pixel).all()
+    assert (digits.enlarge(np.full((1, 8, 8), value)) == pixel).all()
 
 
 def test_enlarging_is_bilinear_with_aligned_pixel_centres() -> None:
     small = np.random.default_rng(0).integers(0, 17, (50, 8, 8))
     reference = torch.nn.functional.interpolate(torch.tensor(small)[:, None].double(), size=28, mode="bilinear")
-    difference = torch.tensor(catalogue.enlarge(small)).double() - reference[:, 0] * 255 / 16
+    difference = torch.tensor(digits.enlarge(small)).double() - reference[:, 0] * 255 / 16
     assert difference.abs().max() <= 0.5 + 1e-9
 
 
@@ -324,6 +323,15 @@ def test_images_and_labels_of_different_number_are_refused(
         catalogue.load("mnist")
 
 
+def test_a_table_that_lacks_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = replace(tiny_description(), files={TRAIN_IMAGES: facts(b"")})
+    monkeypatch.setattr(catalogue, "_descriptions", lambda: {"mnist": wrong})
+    with pytest.raises(
+        LatentReplayError, match=f"Tiny: the files of the table mnist lack {TRAIN_LABELS}, {TEST_IMAGES}"
+    ):
+        catalogue.load("mnist")
+
+
 NAMES = tuple("abcdefghijkl")
 
 
@@ -334,10 +342,15 @@ NAMES = tuple("abcdefghijkl")
         (NAMES[:11], (11, 28, 28), np.arange(11), "11 class_names in the table mnist; a set needs 10"),
         ((), (10, 28, 28), np.arange(10), "0 class_names in the table mnist; a set needs 10"),
         (NAMES[:9] + ("a",), (10, 28, 28), np.arange(10), "two class_names in the table mnist are 'a'"),
-        (NAMES[:10], (11, 28, 28), np.arange(11), "holds label 10; with 10 classes the labels are 0 to 9"),
+        (NAMES[:10], (11, 28, 28), np.arange(11), "holds label 10; labels must be 0 to 9"),
         (NAMES[:10], (10, 28, 28), np.arange(10) % 5, r"class 5 \(f\) has no images; a set needs images of all 10"),
         (NAMES[:10], (10, 28, 28), np.arange(10).clip(0, 8), r"class 9 \(j\) has no images"),
-        (NAMES[:10], (10, 32, 32), np.arange(10), r"holds images of 32 x 32; they must be 28 x 28. .own.from_arrays"),
+        (
+            NAMES[:10],
+            (10, 32, 32),
+            np.arange(10),
+            r"holds images of 32 x 32; they must be 28 x 28. .custom.from_arrays",
+        ),
         (NAMES[:10], (10, 28, 14), np.arange(10), "holds images of 28 x 14; they must be 28 x 28"),
         (NAMES[:10], (12, 28, 28), np.arange(12) % 10, "its files hold 12 images, the table mnist says 10"),
     ],
@@ -364,27 +377,24 @@ def test_a_table_of_another_kind_of_set_is_one_line(
 # -------------------------------------------------------------------------------------------------------- packed files
 
 
-def test_a_packed_file_is_unpacked_and_verified(tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "DATASETS", ("mnist",))
+def test_a_packed_file_is_unpacked_and_verified(tiny: SimpleNamespace) -> None:
     files = tiny_files()
     write(tiny.second, {f"{file}.gz": gzip.compress(content) for file, content in files.items()})
     assert catalogue.available() == ("mnist",)
     data = catalogue.load("mnist")
     assert hashlib.sha256(idx(data.images[:7].numpy())).hexdigest() == data.checksums[TRAIN_IMAGES]
-    report = fetch.status("mnist")
-    assert (report.ok, report.detail) == (True, f"verified in {tiny.second / 'MNIST' / 'raw'}")
-    assert fetch.fetch("mnist") == tiny.second / "MNIST" / "raw"
+    assert fetch.fetch("mnist").line == f"Tiny: present: verified in {tiny.second / 'MNIST' / 'raw'}"
 
 
 @pytest.mark.parametrize(
     ("packed", "words"),
     [
         (lambda content: b"no gzip", r"cannot be unpacked \(Not a gzipped file"),
-        (lambda content: b"", "unpacks to another length: expected 15 bytes, found 0"),
+        (lambda content: b"", "is empty: expected 15 bytes, found 0"),
         (lambda content: gzip.compress(content)[:-9], "cannot be unpacked"),
         (lambda content: gzip.compress(content)[:10] + b"\xff" * 20, "cannot be unpacked"),
-        (lambda content: gzip.compress(content[:-1]), "unpacks to another length: expected 15 bytes, found 14"),
-        (lambda content: gzip.compress(bytes(50_000_000)), "expected 15 bytes, found at least 16"),
+        (lambda content: gzip.compress(content[:-1]), "is truncated: expected 15 bytes, found 14"),
+        (lambda content: gzip.compress(bytes(50_000_000)), "is too long: expected 15 bytes, found more"),
         (lambda content: gzip.compress(flipped(content)), r"\.gz is not the right file: expected SHA-256"),
     ],
     ids=["no gzip", "empty", "cut", "noise", "too short", "a bomb", "one bit flipped"],
@@ -407,10 +417,10 @@ def test_a_packed_file_that_is_not_the_right_one_is_named(tiny: SimpleNamespace,
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "0 bytes, its header alone needs 16"),
-        (b"\0\0\x08\x03\0\0\0\x01", "8 bytes, its header alone needs 16"),
-        (b"\0\0\x0d\x03" + b"\0\0\0\x01" * 3 + b"\0", "expected it to begin with 00000803, found 00000d03"),
-        (b"\0\0\x08\x01" + b"\0\0\0\x01" * 3 + b"\0", "expected it to begin with 00000803, found 00000801"),
+        (b"", "a header of 16 bytes that begins with 00000803, found 0 bytes that begin with nothing"),
+        (b"\0\0\x08\x03\0\0\0\x01", "a header of 16 bytes that begins with 00000803, found 8 bytes"),
+        (b"\0\0\x0d\x03" + b"\0\0\0\x01" * 3 + b"\0", "begins with 00000803, found 17 bytes that begin with 00000d03"),
+        (b"\0\0\x08\x01" + b"\0\0\0\x01" * 3 + b"\0", "begins with 00000803, found 17 bytes that begin with 00000801"),
         (b"\0\0\x08\x03" + b"\0\0\0\x02" * 3 + b"\0" * 7, "announces 2 x 2 x 2 = 8 values, 7 are there"),
         (b"\0\0\x08\x03" + b"\0\0\0\x02" * 3 + b"\0" * 9, "8 values, 9 are there"),
         (b"\0\0\x08\x03" + b"\xff\xff\xff\xff" * 3 + b"\0", "4294967295 x 4294967295 x 4294967295"),
@@ -419,6 +429,6 @@ def test_a_packed_file_that_is_not_the_right_one_is_named(tiny: SimpleNamespace,
 )
 def test_an_idx_file_that_lies_is_refused(content: bytes, words: str) -> None:
     with pytest.raises(LatentReplayError) as caught:
-        catalogue.parse_idx(content, "some/file", 3)
+        parse_idx(content, "some/file", 3)
     assert words in str(caught.value)
     assert "some/file" in str(caught.value)

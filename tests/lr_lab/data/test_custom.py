@@ -11,6 +11,7 @@ from PIL import Image
 from lr_core.errors import LatentReplayError, UsageError
 from lr_lab.cli import cli
 from lr_lab.data import catalogue, custom
+from lr_lab.data.idx import IDX_PARTS
 from lr_lab.panel import Panel
 
 LABELS = np.repeat(np.arange(10), 2)
@@ -148,9 +149,9 @@ def test_class_names_that_can_be_written_are_taken(names, taken):
         ([*TEN[:9], None], "", "a class name is None; it must be a text"),
         ([*TEN[:9], 1.5], "", "a class name is 1.5; it must be a text"),
         ([*TEN[:9], True], "", "a class name is True; it must be a text"),
-        (7, "", "class_names is 7; it must list a name for each class, in order"),
-        (set(TEN), "", "class_names is {'n0', .*}; it must list a name for each class, in order"),
-        (dict(enumerate(TEN)), "", "class_names is {0: 'n0', .*}; it must list a name for each class, in order"),
+        (7, "", "class_names is 7; it must list one name per class, in order"),
+        (set(TEN), "", "class_names is {'n0', .*}; it must list one name per class, in order"),
+        (dict(enumerate(TEN)), "", "class_names is {0: 'n0', .*}; it must list one name per class, in order"),
         (TEN, "two\nlines", "title holds the character"),
         (TEN, "\x00", "title holds the character"),
         (TEN, 3, "title is 3; it must be a text"),
@@ -511,7 +512,7 @@ def test_what_was_added_is_loaded_as_it_was(data_root):
     assert (loaded.title, loaded.class_names) == (data.title, data.class_names)
     assert "noise" in catalogue.available()
     assert catalogue.DATASETS[-1] == "noise"
-    assert set(loaded.checksums) == {file for part in catalogue.IDX_PARTS for file in part}
+    assert set(loaded.checksums) == {file for part in IDX_PARTS for file in part}
 
 
 def test_what_was_added_is_verified_like_any_other(data_root):

