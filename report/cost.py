@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import charts
 import pandas as pd
 from drawings import drawn
 from edition import ours
@@ -16,7 +17,6 @@ from titles import title
 from words import NOT_RUN, count, hours, listed
 
 from lr_core.settings import CASES
-from lr_lab import plots
 from lr_lab.runs import results
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
@@ -61,7 +61,7 @@ def rates() -> Markdown:
     alt = f"New images a second on {machine(result)}. " + "; ".join(
         f"{experiment}, {program}: {rate:,.0f}" for (experiment, program), rate in medians.items()
     )
-    drawing = plots.rates(result["measured"], RIVALS)
+    drawing = charts.rates(result["measured"], RIVALS)
     return drawn("speed", drawing, alt, data, f"`make bench` ({hours(result['seconds'])}) and `make report`")
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from urllib.parse import quote
 
+import charts
 import numpy as np
 import pandas as pd
 from edition import HERE, PROFILE, ours
@@ -28,10 +29,11 @@ from words import NOT_RUN, hours
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.plots import LATENT_POINTS, thumbnails
+from lr_lab.plots import thumbnails
+from lr_lab.plots.runs import LATENT_POINTS, second_task_arms
 from lr_lab.runs import results
 
-STILLS = HERE / "figures"  # drawn from the data sets by `make figures`, for a paper needs no data
+FIGURES = HERE / "figures"  # `make figures` draws them from the data sets: the paper is rendered without data
 # Quarto wants images inside the project; report/render names a folder of its own.
 DRAWN = Path(os.environ.get("RENDER_MEDIA", HERE / ".drawn"))
 
@@ -57,7 +59,7 @@ def _image(path: str, alt: str) -> Markdown:
 
 
 def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame, command: str) -> Markdown:
-    """A figure as an image; `origin(name)` then tells of the command and has the data."""
+    """A figure as an image; `origin(name)` then gives the command and the data."""
     content = plots.svg(figure).encode()
     # Named by its content: two documents may be rendered at the same time.
     path = DRAWN / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}.svg"
@@ -90,8 +92,8 @@ def _per_cent(value: float) -> str:
 def static_figure(dataset: str, kind: str) -> Markdown:
     """A committed figure of a data set: `samples`, `rows` or `pca`."""
     name = f"{dataset}-{kind}"
-    data = pd.read_csv(STILLS / f"{name}.csv")
-    seconds = pd.read_csv(STILLS / "seconds.csv", index_col="dataset").seconds
+    data = pd.read_csv(FIGURES / f"{name}.csv")
+    seconds = pd.read_csv(FIGURES / "seconds.csv", index_col="dataset").seconds
     _origins[name] = (f"`python -m lr_lab figures {dataset}` ({hours(seconds[dataset])})", data)
     classes = list(dict.fromkeys(data.name.astype(str)))
     if kind == "pca":
@@ -103,7 +105,7 @@ def static_figure(dataset: str, kind: str) -> Markdown:
 
 def per_class(dataset: str) -> int:
     """How many images of each class a data set's figure of principal components shows."""
-    return int(pd.read_csv(STILLS / f"{dataset}-pca.csv")["class"].value_counts().min())
+    return int(pd.read_csv(FIGURES / f"{dataset}-pca.csv")["class"].value_counts().min())
 
 
 def _layout(points: pd.DataFrame) -> str:
@@ -148,15 +150,11 @@ def agreement() -> Markdown:
         .difference.agg(["min", "max"])
         .itertuples()
     )
-    return drawn("agreement", plots.agreement(data), alt, data, _runs_of())
+    return drawn("agreement", charts.agreement(data), alt, data, _runs_of())
 
 
 def _cell(record: Mapping) -> tuple[str, int]:
     return record["run"]["dataset"], record["run"]["case"]
-
-
-def _second_task(record: Mapping) -> Iterable[dict]:
-    return (arm for arm in record["arms"] if "old" in arm["curve"])
 
 
 def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
@@ -168,7 +166,7 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
     for record in records:
         case = record["run"]["case"]
         ends = []
-        for arm in _second_task(record):
+        for arm in second_task_arms(record):
             old, new = arm["curve"]["old"][evaluation], arm["curve"]["new"][evaluation]
             rows += [
                 (case, arm["memory_share"] or 0, epoch, round(a, 4), round(b, 4))
@@ -180,7 +178,7 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
         said.append(f"Case {case}: from {_per_cent(old[0])} on old classes to (old and new) {'; '.join(ends)}.")
     data = pd.DataFrame(rows, columns=["case", "memory_share", "epoch", "old_accuracy", "new_accuracy"])
     alt = f"Forgetting curves on {title(dataset)}, {len(records)} cases. {' '.join(said)}"
-    return drawn(f"forgetting-{dataset}", plots.forgetting_grid(records, evaluation), alt, data, _runs_of(dataset))
+    return drawn(f"forgetting-{dataset}", charts.forgetting_grid(records, evaluation), alt, data, _runs_of(dataset))
 
 
 def budget(dataset: str) -> Markdown:
@@ -216,7 +214,7 @@ def budget(dataset: str) -> Markdown:
         f"Accuracy on old classes of {title(dataset)} with memories of "
         f"{', '.join(_per_cent(share) for share in ours.settings.memory_shares)} of the images. {' '.join(said)}"
     )
-    return drawn(f"budget-{dataset}", plots.budget(records, EVALUATIONS, theirs), alt, data, _runs_of(dataset))
+    return drawn(f"budget-{dataset}", charts.budget(records, EVALUATIONS, theirs), alt, data, _runs_of(dataset))
 
 
 def latents(dataset: str) -> Markdown:
@@ -239,7 +237,7 @@ def latents(dataset: str) -> Markdown:
         for case in data.case.unique()
     ]
     alt = f"Latents of test images of {title(dataset)} in two dimensions. {' '.join(said)}"
-    return drawn(f"latents-{dataset}", plots.latents_grid(records, names), alt, data, _runs_of(dataset))
+    return drawn(f"latents-{dataset}", charts.latents_grid(records, names), alt, data, _runs_of(dataset))
 
 
 def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown:
@@ -256,7 +254,7 @@ def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown
         )
         old = record["latents"]["tasks"]["first"]
         stem = thumbnails.stem(dataset, record["tasks"]["first"]["classes"], old["image"])
-        path = STILLS / "points" / f"{stem}.webp"
+        path = FIGURES / "points" / f"{stem}.webp"
         if not path.exists():  # sheets are kept of the paper's own samples alone
             continue
         sheet = thumbnails.read(path)

@@ -5,7 +5,7 @@ threads. So what is to be the same everywhere
 
 - is computed in double precision, where two processors differ by far less than 1e-9,
 - is rounded by `rounded` before it is drawn or stored, and by its format where it is printed,
-- is written by `figures.svg`: coordinates in hundredths of a point, ids numbered.
+- is written, where it is a figure, with coordinates in hundredths of a point and with numbered ids.
 
 A component of a PCA has no sign of its own; scikit-learn makes its largest weight positive.
 """

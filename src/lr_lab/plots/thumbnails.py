@@ -17,7 +17,7 @@ from torch import Tensor
 from lr_core.settings import CASES, Settings
 from lr_core.tasks import Dataset, split
 from lr_lab import files
-from lr_lab.plots import LATENT_POINTS
+from lr_lab.plots.runs import LATENT_POINTS
 from lr_lab.runs.record import digest
 
 POINTS = LATENT_POINTS  # of a task's sampled test images: those that a latent map shows

@@ -1,4 +1,4 @@
-"""The notebooks in JupyterLab: the live bench, driven by a browser as a reader drives it."""
+"""The notebooks in JupyterLab: the live panel, driven by a browser as a reader drives it."""
 
 import os
 import re
@@ -82,8 +82,8 @@ def open_notebook(page, lab, name):
 
 
 @pytest.fixture(scope="module")
-def bench(lab, page):
-    """`explore.ipynb` open in JupyterLab with the cell of the bench run."""
+def panel(lab, page):
+    """`explore.ipynb` open in JupyterLab with the cell of the panel run."""
     from playwright.sync_api import TimeoutError
 
     open_notebook(page, lab, "explore.ipynb")
@@ -98,13 +98,13 @@ def bench(lab, page):
 
 
 def button(page, label):
-    """A button of the bench. Not by its role: the character of its icon is part of its name."""
-    return page.locator(".lr-bench button").filter(has_text=re.compile(rf"^\W*{label}$"))
+    """A button of the panel. Not by its role: the character of its icon is part of its name."""
+    return page.locator(".lr-panel button").filter(has_text=re.compile(rf"^\W*{label}$"))
 
 
 def field(page, label):
-    """The box of one field of the bench: its name, its control and its line of complaint."""
-    return page.locator(".lr-bench .widget-vbox").filter(has=page.get_by_text(label, exact=True)).last
+    """The box of one field of the panel: its name, its control and its line of complaint."""
+    return page.locator(".lr-panel .widget-vbox").filter(has=page.get_by_text(label, exact=True)).last
 
 
 def test_a_notebook_opens_with_its_figures_and_without_a_question(lab, page):
@@ -115,46 +115,46 @@ def test_a_notebook_opens_with_its_figures_and_without_a_question(lab, page):
     assert page.get_by_text("IPython.core.display.SVG object").count() == 0
 
 
-def test_data_that_cannot_be_had_are_refused_where_they_are_chosen(bench):
-    """What a fetch says that fails, test_bench.py tells: here it might succeed."""
+def test_data_that_cannot_be_had_are_refused_where_they_are_chosen(panel):
+    """What a fetch says that fails, test_panel.py tells: here it might succeed."""
     from playwright.sync_api import expect
 
-    choice = field(bench, "Data set").locator("select")
+    choice = field(panel, "Data set").locator("select")
     before = choice.input_value()
     absent = choice.locator("option", has_text="not on this machine")
     assert absent.count() == 3
     choice.select_option(label=absent.last.inner_text())
-    field(bench, "Data set").get_by_text("is not on this machine: press “Fetch the data”, or choose another").wait_for()
-    run = button(bench, "Run")
+    field(panel, "Data set").get_by_text("is not on this machine: press “Fetch the data”, or choose another").wait_for()
+    run = button(panel, "Run")
     assert run.is_disabled()
-    assert button(bench, "Fetch the data").is_enabled()
+    assert button(panel, "Fetch the data").is_enabled()
     choice.select_option(before)
     expect(run).to_be_enabled(timeout=PATIENCE)
 
 
-def test_the_bench_is_run_stopped_and_refuses_bad_input(bench, tmp_path):
-    run = button(bench, "Run")
+def test_the_panel_is_run_stopped_and_refuses_bad_input(panel, tmp_path):
+    run = button(panel, "Run")
     for label, bad, good, complaint in (
         ("Memory, % of a task's images", "0", "5", "choose more than 0 and at most 100 %"),
         ("Memory, % of a task's images", "101", "5", "choose more than 0 and at most 100 %"),
         ("Classes, a bar between tasks", "", "01 | 23456789", "no class is chosen"),
         ("Classes, a bar between tasks", "01 |", "01 | 23456789", "task 2 is left without a class"),
     ):
-        entry = field(bench, label).locator("input")
+        entry = field(panel, label).locator("input")
         entry.fill(bad)
         entry.press("Enter")
-        field(bench, label).get_by_text(complaint).wait_for()
+        field(panel, label).get_by_text(complaint).wait_for()
         assert run.is_disabled()
         entry.fill(good)
         entry.press("Enter")
-        field(bench, label).get_by_text(complaint).wait_for(state="detached")
+        field(panel, label).get_by_text(complaint).wait_for(state="detached")
 
     run.click()
-    curve = bench.get_by_alt_text("Accuracy on each task", exact=False)
+    curve = panel.get_by_alt_text("Accuracy on each task", exact=False)
     curve.wait_for()
-    button(bench, "Stop").click()
-    bench.get_by_text("Stopped after").wait_for()
-    assert "1: replay 5 %, stopped" in bench.locator(".lr-bench table").inner_text()
+    button(panel, "Stop").click()
+    panel.get_by_text("Stopped after").wait_for()
+    assert "1: replay 5 %, stopped" in panel.locator(".lr-panel table").inner_text()
     assert curve.evaluate("image => image.naturalWidth") > 100  # drawn, not only named
     assert run.is_enabled()
-    bench.screenshot(path=tmp_path / "bench.png")
+    panel.screenshot(path=tmp_path / "panel.png")

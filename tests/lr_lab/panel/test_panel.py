@@ -1,4 +1,4 @@
-"""The live bench without a browser: what its fields refuse and where they say so, and runs that are kept."""
+"""The live panel without a browser: what its fields refuse and where they say so, and runs that are kept."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,8 @@ from lr_lab.panel import SPLITS, Panel
 
 
 @pytest.fixture
-def bench(monkeypatch, tmp_path):
-    """A bench on a machine that has the digits and no other data, with the smallest settings.
+def panel(monkeypatch, tmp_path):
+    """A panel on a machine that has the digits and no other data, with the smallest settings.
 
     In double precision, for which nothing is compiled.
     """
@@ -26,14 +26,14 @@ def bench(monkeypatch, tmp_path):
     return made
 
 
-def set_to(bench, **values):
+def set_to(panel, **values):
     for name, value in values.items():
-        bench.fields[name].control.value = value
+        panel.fields[name].control.value = value
 
 
-def complaints(bench):
+def complaints(panel):
     """Field -> the words below it, of those that complain."""
-    found = {name: field.message.value for name, field in bench.fields.items()}
+    found = {name: field.message.value for name, field in panel.fields.items()}
     return {name: value.split(">", 1)[1].removesuffix("</span>") for name, value in found.items() if value}
 
 
@@ -67,13 +67,13 @@ def in_a_loop(work):
         ("seed", -1, "at least 0"),
     ],
 )
-def test_a_field_says_in_one_line_what_is_wrong_with_it(bench, field, value, complaint):
-    assert (complaints(bench), bench.run_button.disabled) == ({}, False)
-    set_to(bench, **{field: value})
-    assert list(complaints(bench)) == [field]
-    assert complaint in complaints(bench)[field]
-    assert "\n" not in complaints(bench)[field]
-    assert bench.run_button.disabled
+def test_a_field_says_in_one_line_what_is_wrong_with_it(panel, field, value, complaint):
+    assert (complaints(panel), panel.run_button.disabled) == ({}, False)
+    set_to(panel, **{field: value})
+    assert list(complaints(panel)) == [field]
+    assert complaint in complaints(panel)[field]
+    assert "\n" not in complaints(panel)[field]
+    assert panel.run_button.disabled
 
 
 @pytest.mark.parametrize(
@@ -88,146 +88,146 @@ def test_a_field_says_in_one_line_what_is_wrong_with_it(bench, field, value, com
         ("tasks", "0|1|2"),
     ],
 )
-def test_the_outermost_values_are_taken(bench, field, value):
-    set_to(bench, **{field: value})
-    assert (complaints(bench), bench.run_button.disabled) == ({}, False)
+def test_the_outermost_values_are_taken(panel, field, value):
+    set_to(panel, **{field: value})
+    assert (complaints(panel), panel.run_button.disabled) == ({}, False)
 
 
-def test_each_field_complains_for_itself_and_stops_when_mended(bench):
-    set_to(bench, tasks="", memory=0, seed=-1)
-    assert set(complaints(bench)) == {"tasks", "memory", "seed"}
-    set_to(bench, memory=5)
-    assert set(complaints(bench)) == {"tasks", "seed"}
-    set_to(bench, tasks="01 | 23", seed=0)
-    assert (complaints(bench), bench.run_button.disabled) == ({}, False)
+def test_each_field_complains_for_itself_and_stops_when_mended(panel):
+    set_to(panel, tasks="", memory=0, seed=-1)
+    assert set(complaints(panel)) == {"tasks", "memory", "seed"}
+    set_to(panel, memory=5)
+    assert set(complaints(panel)) == {"tasks", "seed"}
+    set_to(panel, tasks="01 | 23", seed=0)
+    assert (complaints(panel), panel.run_button.disabled) == ({}, False)
 
 
-def test_the_memory_is_of_no_account_without_replay(bench):
-    set_to(bench, memory=0, replay="none")
-    assert (complaints(bench), bench.fields["memory"].control.disabled) == ({}, True)
-    set_to(bench, replay="replay")
-    assert set(complaints(bench)) == {"memory"}
+def test_the_memory_is_of_no_account_without_replay(panel):
+    set_to(panel, memory=0, replay="none")
+    assert (complaints(panel), panel.fields["memory"].control.disabled) == ({}, True)
+    set_to(panel, replay="replay")
+    assert set(complaints(panel)) == {"memory"}
 
 
 @pytest.mark.parametrize("split", SPLITS.values())
-def test_every_split_of_the_list_is_written_out_and_taken(bench, split):
-    set_to(bench, split=split)
-    assert bench.fields["tasks"].control.value == split
-    assert complaints(bench) == {}
+def test_every_split_of_the_list_is_written_out_and_taken(panel, split):
+    set_to(panel, split=split)
+    assert panel.fields["tasks"].control.value == split
+    assert complaints(panel) == {}
 
 
-def test_a_split_of_ones_own_goes_by_no_name_of_the_list(bench):
-    set_to(bench, tasks="9 | 8")
-    assert bench.fields["split"].control.value is None
-    assert bench.fields["tasks"].control.value == "9 | 8"
-    set_to(bench, tasks=SPLITS["2 / 8"])
-    assert bench.fields["split"].control.value == SPLITS["2 / 8"]
+def test_a_split_of_ones_own_goes_by_no_name_of_the_list(panel):
+    set_to(panel, tasks="9 | 8")
+    assert panel.fields["split"].control.value is None
+    assert panel.fields["tasks"].control.value == "9 | 8"
+    set_to(panel, tasks=SPLITS["2 / 8"])
+    assert panel.fields["split"].control.value == SPLITS["2 / 8"]
 
 
 # -- data that cannot be had ------------------------------------------------------------------------------------------
 
 
-def pressed_fetch(bench):
+def pressed_fetch(panel):
     async def press():
-        bench.fetch()
-        assert bench.fetch_button.disabled  # a second fetch beside the first one would be of no use
-        await bench.task
+        panel.fetch()
+        assert panel.fetch_button.disabled  # a second fetch beside the first one would be of no use
+        await panel.task
 
     in_a_loop(press())
 
 
-def test_data_that_cannot_be_fetched_are_refused_where_they_were_chosen(bench, monkeypatch):
+def test_data_that_cannot_be_fetched_are_refused_where_they_were_chosen(panel, monkeypatch):
     def refuse(name):
         raise LatentReplayError("no source delivered.\nTried <these>")
 
     monkeypatch.setattr(fetch, "fetch", refuse)
-    set_to(bench, dataset="kmnist")
-    assert bench.fetch_button.layout.display == ""
-    pressed_fetch(bench)
-    assert complaints(bench) == {"dataset": "KMNIST cannot be had: choose another, or see below why"}
-    assert "no source delivered. Tried &lt;these&gt;" in bench.status.value
-    assert (bench.run_button.disabled, bench.fetch_button.disabled) == (True, False)
-    set_to(bench, seed=1)
-    assert "cannot be had" in complaints(bench)["dataset"]  # still so, whatever else is changed
-    set_to(bench, dataset="digits")
-    assert (complaints(bench), bench.run_button.disabled) == ({}, False)
-    assert bench.fetch_button.layout.display == "none"
+    set_to(panel, dataset="kmnist")
+    assert panel.fetch_button.layout.display == ""
+    pressed_fetch(panel)
+    assert complaints(panel) == {"dataset": "KMNIST cannot be had: choose another, or see below why"}
+    assert "no source delivered. Tried &lt;these&gt;" in panel.status.value
+    assert (panel.run_button.disabled, panel.fetch_button.disabled) == (True, False)
+    set_to(panel, seed=1)
+    assert "cannot be had" in complaints(panel)["dataset"]  # still so, whatever else is changed
+    set_to(panel, dataset="digits")
+    assert (complaints(panel), panel.run_button.disabled) == ({}, False)
+    assert panel.fetch_button.layout.display == "none"
 
 
-def test_what_was_fetched_after_all_is_refused_no_longer(bench, monkeypatch):
-    bench._refused["kmnist"] = "KMNIST cannot be had"
+def test_what_was_fetched_after_all_is_refused_no_longer(panel, monkeypatch):
+    panel.fields.absent["kmnist"] = "KMNIST cannot be had"
     monkeypatch.setattr(catalogue, "available", lambda: ("kmnist", "digits"))
     monkeypatch.setattr(fetch, "fetch", lambda name: None)
-    set_to(bench, dataset="kmnist")
-    assert "dataset" in complaints(bench)
-    pressed_fetch(bench)
-    assert (complaints(bench), bench.run_button.disabled) == ({}, False)
+    set_to(panel, dataset="kmnist")
+    assert "dataset" in complaints(panel)
+    pressed_fetch(panel)
+    assert (complaints(panel), panel.run_button.disabled) == ({}, False)
 
 
 @pytest.mark.filterwarnings("ignore:not used")
-def test_data_that_turn_out_damaged_are_refused_where_they_were_chosen(bench, tmp_path):
+def test_data_that_turn_out_damaged_are_refused_where_they_were_chosen(panel, tmp_path):
     info = catalogue.describe("mnist")
     for file, facts in info.files.items():  # of the right length, so that only reading them tells
         path = tmp_path / info.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as empty:
             empty.truncate(facts.bytes)
-    set_to(bench, dataset="mnist")
-    assert complaints(bench) == {}
-    run(bench)
-    assert complaints(bench) == {"dataset": "MNIST cannot be had: choose another, or see below why"}
-    assert "no intact train-images-idx3-ubyte" in bench.status.value
-    assert (bench.kept, bench.run_button.disabled) == ([], True)
+    set_to(panel, dataset="mnist")
+    assert complaints(panel) == {}
+    run(panel)
+    assert complaints(panel) == {"dataset": "MNIST cannot be had: choose another, or see below why"}
+    assert "no intact train-images-idx3-ubyte" in panel.status.value
+    assert (panel.kept, panel.run_button.disabled) == ([], True)
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
-def run(bench, after=None):
+def run(panel, after=None):
     """Press Run and wait for the end; `after` is called with the first curve."""
 
     async def press():
-        bench.start()
+        panel.start()
         if after:
-            while not bench.curves.value:
+            while not panel.curves.value:
                 await asyncio.sleep(0.01)
             after()
-        await bench.task
+        await panel.task
 
     in_a_loop(press())
 
 
-def test_runs_are_kept_side_by_side(bench):
-    run(bench)
-    set_to(bench, replay="none")
-    run(bench)
-    assert [kept.title for kept in bench.kept] == ["1: replay 25 %", "2: no replay"]
-    assert all(kept.sequence.evaluations[-1].task == 1 for kept in bench.kept)
-    assert bench.table.value.count("<tr>") == 3
-    assert "Done after" in bench.status.value
-    assert "Nothing is kept." in bench.details.value
-    bench.which.value = 0
-    assert "as latents with their labels" in bench.details.value
-    bench.clear()
-    assert (bench.kept, bench.curves.value, bench.table.value, bench.details.value) == ([], "", "", "")
+def test_runs_are_kept_side_by_side(panel):
+    run(panel)
+    set_to(panel, replay="none")
+    run(panel)
+    assert [kept.title for kept in panel.kept] == ["1: replay 25 %", "2: no replay"]
+    assert all(kept.sequence.evaluations[-1].task == 1 for kept in panel.kept)
+    assert panel.table.value.count("<tr>") == 3
+    assert "Done after" in panel.status.value
+    assert "Nothing is kept." in panel.details.value
+    panel.which.value = 0
+    assert "as latents with their labels" in panel.details.value
+    panel.clear()
+    assert (panel.kept, panel.curves.value, panel.table.value, panel.details.value) == ([], "", "", "")
 
 
-def test_a_run_that_is_stopped_keeps_what_is_there(bench):
-    set_to(bench, epochs=500)  # more than anybody waits for
-    run(bench, after=bench.stop)
-    (kept,) = bench.kept
+def test_a_run_that_is_stopped_keeps_what_is_there(panel):
+    set_to(panel, epochs=500)  # more than anybody waits for
+    run(panel, after=panel.stop)
+    (kept,) = panel.kept
     assert kept.title == "1: replay 25 %, stopped"
     assert 1 <= len(kept.sequence.evaluations) <= 3  # the epoch at hand when it was pressed is finished
-    assert "Stopped after" in bench.status.value
-    assert (bench.run_button.disabled, bench.stop_button.disabled) == (False, True)
+    assert "Stopped after" in panel.status.value
+    assert (panel.run_button.disabled, panel.stop_button.disabled) == (False, True)
 
 
-def test_a_run_that_fails_says_so_and_leaves_the_bench_usable(bench, monkeypatch):
+def test_a_run_that_fails_says_so_and_leaves_the_panel_usable(panel, monkeypatch):
     def fail(self):
         raise RuntimeError("out of <memory>")
 
     with monkeypatch.context() as patch:
         patch.setattr(Panel, "_sequence", fail)
-        run(bench)
-    assert "The run failed: RuntimeError: out of &lt;memory&gt;" in bench.status.value
-    assert (bench.run_button.disabled, bench.task) == (False, None)
+        run(panel)
+    assert "The run failed: RuntimeError: out of &lt;memory&gt;" in panel.status.value
+    assert (panel.run_button.disabled, panel.task) == (False, None)

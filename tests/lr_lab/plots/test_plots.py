@@ -14,28 +14,16 @@ from matplotlib import font_manager
 from lr_core.experiment import Evaluation, Forgotten
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.plots import thumbnails
+from lr_lab.plots import style, thumbnails
+from lr_lab.plots.datasets import SAMPLES
 
-DIFFERENCES = pd.DataFrame(
-    [
-        ("replay", measure, mode, d)
-        for measure in ("test", "original_test")
-        for mode in ("running", "mixed")
-        for d in (0.01, -0.2)
-    ],
-    columns=["arm", "measure", "evaluation", "difference"],
-)
 DRAWINGS = {
     "samples": lambda record, digits: plots.samples(digits),
     "glyph_rows": lambda record, digits: plots.glyph_rows(digits),
     "pca_images": lambda record, digits: plots.pca_images(*plots.pca_points(digits)),
     "forgetting_curves": lambda record, digits: plots.forgetting_curves(record),
-    "forgetting_grid": lambda record, digits: plots.forgetting_grid([record, record]),
     "latents": lambda record, digits: plots.latents(record, digits.class_names),
-    "latents_grid": lambda record, digits: plots.latents_grid([record, record], digits.class_names),
-    "agreement": lambda record, digits: plots.agreement(DIFFERENCES),
     "pictures": lambda record, digits: plots.pictures([("case 1", [(digits.images[0].numpy(), "0→1")])]),
-    "budget": lambda record, digits: plots.budget([record], ("running", "mixed"), {(1, 0.05): 0.9}),
 }
 
 
@@ -75,11 +63,11 @@ def test_a_figure_is_the_same_bytes_every_time_whatever_the_user_has_set(name, r
 
 def test_no_figure_is_wider_than_the_text(record, digits):
     for draw in DRAWINGS.values():
-        assert draw(record, digits).get_size_inches()[0] <= plots.WIDTH
+        assert draw(record, digits).get_size_inches()[0] <= style.WIDTH
 
 
 def test_the_font_has_every_hiragana():
-    font = font_manager.get_font(plots.japanese_font().get_file())
+    font = font_manager.get_font(style.japanese_font().get_file())
     glyphs = catalogue.describe("kmnist").glyphs
     assert len(glyphs) == 10
     assert all(font.get_char_index(ord(glyph)) for glyph in glyphs)
@@ -103,12 +91,12 @@ def own_set(digits):
 @pytest.mark.parametrize("counts", [(40, 12, 1), (5, 5), (20, 12, 19, *[20] * 7)])
 def test_samples_have_a_row_for_each_class_and_short_rows_are_filled(own_set, counts):
     data = own_set("abcdefghij"[: len(counts)], counts)
-    shown = np.array([min(count, plots.SAMPLES) for count in counts])
+    shown = np.array([min(count, SAMPLES) for count in counts])
     (axes,) = plots.samples(data).axes
     image = axes.images[0].get_array()
-    assert image.shape == (28 * len(counts), 28 * plots.SAMPLES)
-    inked = (image.reshape(len(counts), 28, plots.SAMPLES, 28) < 255).any(axis=(1, 3))
-    assert inked.tolist() == [[place < count for place in range(plots.SAMPLES)] for count in shown]
+    assert image.shape == (28 * len(counts), 28 * SAMPLES)
+    inked = (image.reshape(len(counts), 28, SAMPLES, 28) < 255).any(axis=(1, 3))
+    assert inked.tolist() == [[place < count for place in range(SAMPLES)] for count in shown]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(data.class_names)
     assert [text.get_text() for text in plots.glyph_rows(data).axes[0].texts] == list(data.class_names)
     assert plots.first_images(data).groupby("class").size().tolist() == shown.tolist()
@@ -131,7 +119,6 @@ NAMED = {
     "glyph_rows": lambda data, record: plots.glyph_rows(data),
     "pca_images": lambda data, record: plots.pca_images(POINTS.assign(name=data.class_names), (0.5, 0.2)),
     "latents": lambda data, record: plots.latents(record, data.class_names),
-    "latents_grid": lambda data, record: plots.latents_grid([record], data.class_names),
     "latent_planes": lambda data, record: plots.latent_planes(PLANE, (0.5, 0.2), data.class_names),
     "confusion_matrix": lambda data, record: plots.confusion_matrix(
         np.eye(10, dtype=int), [range(5), range(5, 10)], data.class_names
@@ -155,7 +142,7 @@ def test_names_are_drawn_as_they_are(own_set, record, name):
     assert [sign for sign in SIGNS if sign not in document] == []
 
 
-@pytest.mark.parametrize("name", ["samples", "glyph_rows", "latents_grid", "forgotten"])
+@pytest.mark.parametrize("name", ["samples", "glyph_rows", "latents", "forgotten"])
 def test_scripts_that_a_font_at_hand_has_are_outlined(own_set, record, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -164,18 +151,18 @@ def test_scripts_that_a_font_at_hand_has_are_outlined(own_set, record, name):
     assert "LastResort" not in document
 
 
-@pytest.mark.parametrize("name", ["samples", "glyph_rows", "latents_grid", "forgotten"])
-def test_names_that_no_font_can_draw_are_told_of_once_and_in_one_line(own_set, record, monkeypatch, name):
+@pytest.mark.parametrize("name", ["samples", "glyph_rows", "latents", "forgotten"])
+def test_a_warning_names_once_and_in_one_line_what_no_font_can_draw(own_set, record, monkeypatch, name):
     fonts = [font for font in font_manager.fontManager.ttflist if "mpl-data" in font.fname]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)  # those of every machine
-    monkeypatch.setattr(plots, "_warned", set())
-    plots._family_with.cache_clear()
+    monkeypatch.setattr(style, "_warned", set())
+    style._family_with.cache_clear()
     figure = NAMED[name](own_set(["ಅಆ", "हिन्दी", *SIGNS[2:]], [2] * 10), record)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         document = plots.svg(figure)
         plots.svg(figure)
-    plots._family_with.cache_clear()
+    style._family_with.cache_clear()
     (line,) = [str(warning.message) for warning in warned]
     assert line.startswith("no font here can draw ")
     assert set(line.removeprefix("no font here can draw ").split(":")[0].split(", ")) == {"ಅಆ", "हिन्दी"}
@@ -217,23 +204,3 @@ def test_both_tasks_share_their_axes(record, digits):
 )
 def test_arms_have_names(arm, name):
     assert plots.arm_name(arm) == name
-
-
-def test_rates_show_every_program_once_and_every_round():
-    measured = [
-        {"experiment": "second", "program": "ours", "rates": [10.0, 30.0, 20.0]},
-        {"experiment": "second", "program": "theirs", "rates": [5.0]},
-        {"experiment": "first", "program": "ours", "rates": [40.0]},
-    ]
-    first, second = plots.rates(measured, ["first", "second"]).axes
-    assert [bar.get_width() for bar in first.patches] == [40]
-    assert [bar.get_width() for bar in second.patches] == [20, 5]  # medians
-    assert [line.get_xdata().tolist() for line in second.lines] == [[10, 30, 20], [5]]
-    assert [label.get_text() for label in second.get_yticklabels()] == ["ours", "theirs"]
-
-
-def test_agreement_counts_what_is_near():
-    left, right = plots.agreement(DIFFERENCES, near=0.02).axes
-    assert [text.get_text() for text in left.texts] == ["50%", "50%"]
-    assert [label.get_text() for label in left.get_yticklabels()] == ["replay, testing", "replay, old classes"]
-    assert [text.get_text() for text in plots.agreement(DIFFERENCES, near=0.3).axes[0].texts] == ["100%", "100%"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 from conftest import TINY
 from matplotlib.figure import Figure
-from test_plots import DIFFERENCES
 
 from lr_core.experiment import Evaluation, TaskSequence
 from lr_core.settings import find_case
 from lr_lab import plots
+from lr_lab.plots import style
 from lr_lab.rounding import rounded
 from lr_lab.runs import execute
 from lr_lab.runs import latent_plane as latent_plane_module
@@ -29,7 +29,6 @@ LOOKS = [
     Evaluation(0, 1, 0.5, {"mixed": (2 / 3,)}),
     Evaluation(1, 0, None, {"mixed": (2 / 3, 0.0)}),
 ]
-RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
 
 
 def other_processor(value):
@@ -54,13 +53,8 @@ def other_processor(value):
 DRAWINGS = {
     "pca_images": lambda record, digits: (plots.pca_images, *plots.pca_points(digits)),
     "forgetting_curves": lambda record, digits: (plots.forgetting_curves, record),
-    "forgetting_grid": lambda record, digits: (plots.forgetting_grid, [record, record]),
     "latents": lambda record, digits: (plots.latents, record, digits.class_names),
-    "latents_grid": lambda record, digits: (plots.latents_grid, [record, record], digits.class_names),
-    "budget": lambda record, digits: (plots.budget, [record], ("running", "mixed"), {(1, 0.05): 0.9}),
-    "agreement": lambda record, digits: (plots.agreement, DIFFERENCES),
     "pictures": lambda record, digits: (plots.pictures, [("", [(LATENTS[0, 0].numpy(), "0")])]),
-    "rates": lambda record, digits: (plots.rates, RATES, ["first"]),
     "task_curves": lambda record, digits: (plots.task_curves, {"replay": LOOKS}),
     "accuracy_matrix": lambda record, digits: (plots.accuracy_matrix, MATRIX),
     "image_latents": lambda record, digits: (plots.image_latents, digits, torch.arange(5), LATENTS),
@@ -77,13 +71,17 @@ def test_last_bits_leave_no_trace_in_a_figure(name, record, digits):
     assert plots.svg(draw(*data)) == plots.svg(draw(*other_processor(copy.deepcopy(data))))
 
 
-def test_every_figure_is_looked_at():
-    public = {
+def figures_of(module):
+    """Names of the module's functions that draw a figure."""
+    return {
         name
-        for name, function in vars(plots).items()
-        if getattr(function, "__annotations__", {}).get("return") == "Figure" and not name.startswith("_")
+        for name, function in vars(module).items()
+        if getattr(function, "__annotations__", {}).get("return") == "Figure"
     }
-    assert public == set(DRAWINGS) | WITHOUT_REALS
+
+
+def test_every_figure_is_tested():
+    assert figures_of(plots) == set(DRAWINGS) | WITHOUT_REALS
 
 
 def test_last_bits_leave_no_trace_in_a_plane(digits, tiny, double, monkeypatch):
@@ -142,7 +140,7 @@ def test_rounded(value, expected):
     ],
 )  # fmt: skip
 def test_coordinates_are_rounded_and_words_are_not(before, after):
-    assert plots._compact(before) == after
+    assert style._compact(before) == after
 
 
 def test_ids_are_numbered_and_two_drawings_share_none(record):

@@ -1,0 +1,182 @@
+"""The figures of many runs, which only the paper draws: functions that return a matplotlib `Figure`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from lr_core.memory import pixel_share
+from lr_lab.plots.runs import arm_name, curve_legend, draw_curves, draw_latents, second_task_arms
+from lr_lab.plots.style import (
+    ARM_COLOURS,
+    EVALUATION_NAMES,
+    TASK_COLOURS,
+    WIDTH,
+    class_mark,
+    mark,
+    name_legend,
+    short_name,
+    styled,
+)
+from lr_lab.rounding import rounded
+
+EVALUATION_STYLES: dict[str, Any] = {"running": "-", "batch": (0, (1, 1.2)), "mixed": (0, (4, 1.5))}
+
+
+@styled
+def forgetting_grid(records: Sequence[Mapping], evaluation: str = "mixed") -> Figure:
+    """The forgetting curves of several runs of one data set: a row for each run, a column for each arm, one scale."""
+    arms = [second_task_arms(record) for record in records]
+    figure = Figure((WIDTH, 0.6 + 1.25 * len(records)))
+    axes = figure.subplots(len(records), len(arms[0]), sharex=True, sharey=True, squeeze=False)
+    for row, record, drawn in zip(axes, records, arms, strict=True):
+        for axis, arm in zip(row, drawn, strict=True):
+            draw_curves(axis, arm, evaluation)
+        row[0].set_ylabel(f"case {record['run']['case']}\ntest accuracy")
+    for axis, arm in zip(axes[0], arms[0], strict=True):
+        axis.set_title(arm_name(arm))
+    for axis in axes[-1]:
+        axis.set_xlabel("epoch")
+    curve_legend(figure)
+    return figure
+
+
+@styled
+def latents_grid(records: Sequence[Mapping], class_names: Sequence[str]) -> Figure:
+    """`plots.latents` for several runs of one data set: a column for each run, first task above second."""
+    figure = Figure((WIDTH, WIDTH * 0.58))
+    axes = figure.subplots(2, len(records), sharex="col", sharey="col", squeeze=False)
+    for column, record in zip(axes.T, records, strict=True):
+        draw_latents(column, record, class_names)
+        column[0].set_title(f"case {record['run']['case']}")
+    for axis in axes.flat:
+        axis.tick_params(labelsize=6)
+    axes[0, 0].set_ylabel("first task")
+    axes[1, 0].set_ylabel("second task")
+    marks = {name: Line2D([], [], **class_mark(number, size=4)) for number, name in enumerate(class_names)}
+    longest = max(map(len, map(short_name, class_names)))
+    columns = 10 if longest <= 3 else max(1, min(5, 100 // (longest + 5)))  # a row has room for 100 characters
+    name_legend(figure, marks, loc="outside lower center", ncols=columns, handletextpad=0.1)
+    return figure
+
+
+@styled
+def budget(
+    records: Sequence[Mapping], evaluations: Sequence[str], published: Mapping[tuple[int, float], float]
+) -> Figure:
+    """Accuracy on the first task's test images after the second, against the memory, an axis for each case.
+
+    Parameters
+    ----------
+    records : runs of one data set
+    evaluations : modes to show
+    published : (case, share of the images) -> the paper's value
+    """
+    ours = [{"color": TASK_COLOURS["first"], "linestyle": EVALUATION_STYLES[mode]} for mode in evaluations]
+    theirs = {"color": TASK_COLOURS["second"], "marker": "x", "linestyle": ""}
+    figure = Figure((WIDTH, 2.35))
+    axes = figure.subplots(1, len(records), sharey=True, squeeze=False)[0]
+    for axis, record in zip(axes, records, strict=True):
+        case = record["run"]["case"]
+        arms = [arm for arm in record["arms"] if arm["arm"] == "replay"]
+        shares = [arm["memory_share"] for arm in arms]
+        for mode, line in zip(evaluations, ours, strict=True):
+            values = rounded([arm["accuracy"][mode]["original_test"] for arm in arms])
+            axis.plot(shares, values, **line)
+            axis.scatter(shares, values, s=14, color=ARM_COLOURS[: len(shares)], zorder=3)
+        axis.plot(shares, rounded([published.get((case, share), np.nan) for share in shares]), **theirs, markersize=5)
+        axis.set_xscale("log")
+        ticks = [
+            f"{share:.0%}\n{pixel_share(1, 1) * share:.2%}\n{arm['memory_bytes'] / 1000:,.0f} kB"
+            for share, arm in zip(shares, arms, strict=True)
+        ]
+        axis.set_xticks(shares, ticks)
+        axis.minorticks_off()
+        axis.set_xlim(shares[0] / 1.7, shares[-1] * 1.7)
+        axis.set_title(f"case {case}")
+        axis.tick_params(axis="x", labelsize=6.5)
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0].set_ylabel("accuracy on old classes")
+    figure.supxlabel("memory: share of the images, share of the pixels, bytes", fontsize="medium")
+    lines = [
+        Line2D([], [], **line, label=f"ours, {EVALUATION_NAMES[mode]}")
+        for mode, line in zip(evaluations, ours, strict=True)
+    ]
+    lines.append(Line2D([], [], **theirs, label="published"))
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
+    return figure
+
+
+@styled
+def agreement(differences: pd.DataFrame, near: float = 0.02) -> Figure:
+    """Every published accuracy beside ours: a dot at the difference, a row for each kind, an axis for each mode.
+
+    Parameters
+    ----------
+    differences : arm, measure, evaluation, difference (ours less published)
+    near : half the width of the band within which the share of dots is counted
+    """
+    kinds = list(differences[["arm", "measure"]].drop_duplicates().itertuples(index=False, name=None))
+    modes = list(dict.fromkeys(differences.evaluation))
+    figure = Figure((WIDTH, 0.7 + 0.3 * len(kinds)))
+    axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, mode in zip(axes, modes, strict=True):
+        axis.axvspan(-near, near, color="#e8e8e8", linewidth=0)
+        axis.axvline(0, color="black", linewidth=0.6)
+        for row, (arm, measure) in enumerate(kinds):
+            values = rounded(
+                differences.query("arm == @arm and measure == @measure and evaluation == @mode").difference
+            )
+            # Side by side rather than on top of each other, in the order of the runs, which means nothing.
+            heights = row + (np.arange(len(values)) % 5 - 2) * 0.13
+            colour = TASK_COLOURS["first" if measure == "original_test" or arm == "first-task" else "second"]
+            inside = np.abs(values) <= near
+            axis.plot(values[inside], heights[inside], **mark("o", 2.4, colour))
+            axis.plot(values[~inside], heights[~inside], **mark("o", 2.4, colour, hollow=True))
+            if len(values):
+                axis.text(1.0, row, f"{inside.mean():.0%}", transform=axis.get_yaxis_transform(), ha="left", va="center",
+                          fontsize=6.5)  # fmt: skip
+        axis.set(title=EVALUATION_NAMES[mode], xlabel="ours less published")
+        axis.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
+        )
+        axis.tick_params(axis="y", length=0)
+        axis.grid(visible=False, axis="y")
+    names = {"train": "training", "test": "testing", "original_test": "old classes"}
+    axes[0].set_yticks(range(len(kinds)), [f"{arm.replace('-', ' ')}, {names[measure]}" for arm, measure in kinds])
+    axes[0].invert_yaxis()
+    return figure
+
+
+@styled
+def rates(measured: Sequence[Mapping], experiments: Sequence[str]) -> Figure:
+    """New images a second of the benchmark's programs, an axis for each experiment: median, and every round as a dot.
+
+    Parameters
+    ----------
+    measured : of `make bench`: experiment, program, rates (one a round)
+    experiments : those to show, in this order
+    """
+    groups = [[m for m in measured if m["experiment"] == experiment] for experiment in experiments]
+    figure = Figure((WIDTH, 0.55 * len(experiments) + 0.17 * sum(map(len, groups))))
+    axes = figure.subplots(len(experiments), 1, squeeze=False, height_ratios=[len(group) for group in groups])[:, 0]
+    for axis, experiment, group in zip(axes, experiments, groups, strict=True):
+        colours = [TASK_COLOURS["first" if m["program"].startswith("lr_core") else "second"] for m in group]
+        medians = rounded([np.median(m["rates"]) for m in group])
+        axis.barh(range(len(group)), medians, color=colours, alpha=0.55, height=0.7)
+        for place, m in enumerate(group):
+            values = rounded(m["rates"])
+            axis.plot(values, [place] * len(values), "|", color="black", markersize=5, markeredgewidth=0.7)
+        axis.set_yticks(range(len(group)), [m["program"] for m in group])
+        axis.invert_yaxis()
+        axis.grid(visible=False, axis="y")
+        axis.set_title(experiment)
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes[-1].set_xlabel("new images a second")
+    return figure

@@ -1,0 +1,133 @@
+"""The fields of the panel: what can be chosen, and what each of them refuses."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import ipywidgets as widgets
+
+from lr_core import experiment
+from lr_core.errors import UsageError
+from lr_core.memory import check_share
+from lr_core.settings import CASES, Settings
+from lr_lab.data import catalogue
+from lr_lab.panel.text import parse_tasks
+
+
+def written(tasks: tuple[tuple[int, ...], ...]) -> str:
+    """Classes with a bar between tasks, as `parse_tasks` reads them."""
+    return " | ".join("".join(map(str, classes)) for classes in tasks)
+
+
+SPLITS = {
+    **{f"5 / 5, case {number} of the paper": written((case.first, case.second)) for number, case in CASES.items()},
+    "2 / 8": "01 | 23456789",
+    "8 / 2": "01234567 | 89",
+    "five tasks of two": "01 | 23 | 45 | 67 | 89",
+}
+
+REPLAYS = {"on": "replay", "off (the paper's baseline)": "none", "off, compressor frozen": "frozen"}
+
+
+class Field:
+    """An input with its name above it and room for one line of complaint below it."""
+
+    def __init__(self, label: str, control: widgets.Widget) -> None:
+        control.layout.width = "auto"
+        self.control = control
+        self.message = widgets.HTML()
+        self.box = widgets.VBox([widgets.HTML(f"<b>{label}</b>"), control, self.message])
+
+    def complain(self, fault: str) -> None:
+        """Show what is wrong, or nothing."""
+        self.message.value = sentence(fault, "#b00020") if fault else ""
+
+
+class Fields(dict[str, Field]):
+    """The fields by name, and what they say together. `on_change` is called whenever one has changed."""
+
+    def __init__(self, on_change: Callable[[], object]) -> None:
+        here = catalogue.available()
+        titles = {
+            f"{catalogue.describe(name).title}{'' if name in here else ' (not on this machine)'}": name
+            for name in catalogue.DATASETS
+        }
+        default = next(name for name in (*catalogue.PAPER_DATASETS, "digits") if name in here)
+        super().__init__(
+            dataset=Field("Data set", widgets.Dropdown(options=titles, value=default)),
+            split=Field("Split, ready-made", widgets.Dropdown(options=SPLITS)),
+            tasks=Field("Classes, a bar between tasks", widgets.Text(next(iter(SPLITS.values())))),
+            replay=Field("Replay", widgets.Dropdown(options=REPLAYS)),
+            memory=Field("Memory, % of a task's images", widgets.FloatText(5.0, step=1)),
+            images=Field("Images of each class", widgets.IntText(experiment.QUICK.images_per_class, step=50)),
+            epochs=Field("Epochs a task, at most", widgets.IntText(experiment.QUICK.max_epochs)),
+            seed=Field("Seed", widgets.IntText(0)),
+        )
+        self.absent: dict[str, str] = {}  # data set -> why it could not be had, until it is fetched after all
+        split, tasks = self["split"].control, self["tasks"].control
+        # A ready-made split is written out as classes. While the classes are of no ready-made split, none is chosen.
+        known = (lambda chosen: chosen or tasks.value, lambda classes: classes if classes in SPLITS.values() else None)
+        widgets.link((split, "value"), (tasks, "value"), known)
+        for field in self.values():
+            field.control.observe(lambda change: on_change(), names="value")
+
+    def value(self, name: str) -> Any:
+        """What a field is set to."""
+        return self[name].control.value
+
+    @property
+    def title(self) -> str:
+        """The title of the data set that is chosen."""
+        return catalogue.describe(self.value("dataset")).title
+
+    @property
+    def share(self) -> float | None:
+        """The share of a task's images that is kept; None without replay."""
+        return self.value("memory") / 100 if self.value("replay") == "replay" else None
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the fields; the others are `experiment.QUICK`."""
+        return replace(experiment.QUICK, images_per_class=self.value("images"), max_epochs=self.value("epochs"))
+
+    @property
+    def missing_data(self) -> str:
+        """Why the data set that is chosen cannot be used; empty if it can."""
+        name = self.value("dataset")
+        if name in self.absent or name in catalogue.available():
+            return self.absent.get(name, "")
+        return f"{self.title} is not on this machine: press “Fetch the data”, or choose another"
+
+    def check(self) -> bool:
+        """Complain below each field about what is wrong with it; returns whether nothing is."""
+        images, epochs = self.value("images"), self.value("epochs")
+        faults = {
+            "dataset": self.missing_data,
+            "tasks": _fault(lambda: parse_tasks(self.value("tasks"))),
+            "memory": "" if self.share is None else _fault(lambda: check_share(self.value("memory") / 100)),
+            # In the words of the fields: the settings speak of their own names.
+            "images": _fault(lambda: replace(experiment.QUICK, images_per_class=images))
+            and "choose at least 20 images of each class",
+            "epochs": _fault(lambda: replace(experiment.QUICK, max_epochs=epochs)) and "choose at least one epoch",
+            "seed": "" if self.value("seed") >= 0 else "a seed is a whole number of at least 0",
+        }
+        for name, fault in faults.items():
+            self[name].complain(fault)
+        self["memory"].control.disabled = self.share is None
+        return not any(faults.values())
+
+
+def sentence(words: str, colour: str = "inherit") -> str:
+    """A sentence as HTML. Screen readers read it when it changes; its lines are set close."""
+    return f'<span role="status" style="display: block; line-height: 1.4; color: {colour}">{html.escape(words)}</span>'
+
+
+def _fault(attempt: Callable[[], object]) -> str:
+    try:
+        attempt()
+    except UsageError as error:
+        return str(error)
+    return ""

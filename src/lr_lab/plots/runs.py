@@ -1,0 +1,82 @@
+"""Figures of one recorded run (`store.read`): forgetting curves and the map of its latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lr_lab.plots.style import WIDTH, accuracy_axis, draw_classes, name_legend, styled, task_line
+from lr_lab.rounding import rounded
+
+LATENT_POINTS = 150  # of each task in a latent map: more hide one another
+
+
+def arm_name(arm: Mapping) -> str:
+    """An arm in words, as in titles and tables."""
+    if arm["arm"] == "replay":
+        return f"replay {100 * arm['memory_share']:g} %"
+    return {"first-task": "first task", "no-replay": "no replay"}[arm["arm"]]
+
+
+def second_task_arms(record: Mapping) -> list[Mapping]:
+    """The arms that learn the second task: those with an accuracy on old classes."""
+    return [arm for arm in record["arms"] if "old" in arm["curve"]]
+
+
+@styled
+def forgetting_curves(record: Mapping, evaluation: str = "mixed") -> Figure:
+    """Accuracy on old (solid) and new classes (dashed) over the epochs of the second task, an axis for each arm."""
+    arms = second_task_arms(record)
+    figure = Figure((WIDTH, 1.9))
+    axes = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
+    for axis, arm in zip(axes, arms, strict=True):
+        draw_curves(axis, arm, evaluation)
+        axis.set(title=arm_name(arm), xlabel="epoch")
+    axes[0].set_ylabel("test accuracy")
+    curve_legend(figure)
+    return figure
+
+
+def draw_curves(axes: Axes, arm: Mapping, evaluation: str) -> None:
+    """One arm's two curves; epoch 0 is the state before the second task."""
+    for place, task in enumerate(("old", "new")):
+        axes.plot(arm["curve"]["epochs"], rounded(arm["curve"][task][evaluation]), **task_line(place))
+    accuracy_axis(axes)
+
+
+def curve_legend(figure: Figure) -> None:
+    """What the two curves are, above all axes."""
+    names = ("old classes (first task)", "new classes (second task)")
+    lines = [Line2D([], [], **task_line(place), label=name) for place, name in enumerate(names)]
+    figure.legend(handles=lines, loc="outside upper center", ncols=2)
+
+
+@styled
+def latents(record: Mapping, class_names: Sequence[str]) -> Figure:
+    """Test latents of the first and the second task in one plane with the same axes, coloured by class.
+
+    The plane is that of the first task's two main components; the compressor was frozen before it saw the second.
+    """
+    figure = Figure((WIDTH, WIDTH * 0.5))
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    shares = record["latents"]["explained_variance_ratio"]
+    for axis, marks, task in zip(axes, draw_latents(axes, record, class_names), ("first", "second"), strict=True):
+        axis.set(title=f"{task} task", xlabel=f"first component ({shares[0]:.0%} of the variance)")
+        name_legend(axis, marks, loc="best", fontsize=7, handletextpad=0.2, markerscale=1.6)
+    axes[0].set_ylabel(f"second component ({shares[1]:.0%})")
+    return figure
+
+
+def draw_latents(axes: Iterable[Axes], record: Mapping, class_names: Sequence[str]) -> list[dict[str, Line2D]]:
+    """Draw the first task on the first of two axes and the second on the other; for each, the marks by class name."""
+    drawn = []
+    for axis, task in zip(axes, ("first", "second"), strict=True):
+        points = record["latents"]["tasks"][task]
+        positions, labels = np.array(points["xy"])[:LATENT_POINTS], np.array(points["label"])[:LATENT_POINTS]
+        names = {number: class_names[number] for number in record["tasks"][task]["classes"]}
+        drawn.append(draw_classes(axis, positions, labels, names))
+    return drawn

@@ -1,0 +1,81 @@
+"""The figures that only the paper draws: the same bytes every time and on every processor, and what they show."""
+
+import copy
+import importlib
+import sys
+from html import unescape
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from test_plots import OF_A_USER, SIGNS
+from test_rounding import figures_of, other_processor
+
+from lr_lab import plots
+from lr_lab.plots import style
+
+REPORT = Path(__file__).resolve().parents[1] / "report"
+DIFFERENCES = pd.DataFrame(
+    [
+        ("replay", measure, mode, d)
+        for measure in ("test", "original_test")
+        for mode in ("running", "mixed")
+        for d in (0.01, -0.2)
+    ],
+    columns=["arm", "measure", "evaluation", "difference"],
+)
+RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
+DATA = {
+    "forgetting_grid": lambda record, digits: [[record, record]],
+    "latents_grid": lambda record, digits: [[record, record], digits.class_names],
+    "budget": lambda record, digits: [[record], ("running", "mixed"), {(1, 0.05): 0.9}],
+    "agreement": lambda record, digits: [DIFFERENCES],
+    "rates": lambda record, digits: [RATES, ["first"]],
+}
+
+
+@pytest.fixture(scope="module")
+def charts():
+    sys.path.insert(0, str(REPORT))
+    yield importlib.import_module("charts")
+    sys.path.remove(str(REPORT))
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_a_chart_is_the_same_bytes_whatever_the_user_has_set_and_on_every_processor(charts, record, digits, name):
+    draw, data = getattr(charts, name), DATA[name](record, digits)
+    expected = plots.svg(draw(*data))
+    with mpl.rc_context(OF_A_USER):
+        assert plots.svg(draw(*data)) == expected
+    assert plots.svg(draw(*other_processor(copy.deepcopy(data)))) == expected
+    assert draw(*data).get_size_inches()[0] <= style.WIDTH
+
+
+def test_every_chart_is_tested(charts):
+    assert figures_of(charts) == set(DATA)
+
+
+def test_names_are_drawn_as_they_are(charts, record):
+    document = unescape(plots.svg(charts.latents_grid([record], SIGNS)))
+    assert [sign for sign in SIGNS if sign not in document] == []
+
+
+def test_rates_show_every_program_once_and_every_round(charts):
+    measured = [
+        {"experiment": "second", "program": "ours", "rates": [10.0, 30.0, 20.0]},
+        {"experiment": "second", "program": "theirs", "rates": [5.0]},
+        {"experiment": "first", "program": "ours", "rates": [40.0]},
+    ]
+    first, second = charts.rates(measured, ["first", "second"]).axes
+    assert [bar.get_width() for bar in first.patches] == [40]
+    assert [bar.get_width() for bar in second.patches] == [20, 5]  # medians
+    assert [line.get_xdata().tolist() for line in second.lines] == [[10, 30, 20], [5]]
+    assert [label.get_text() for label in second.get_yticklabels()] == ["ours", "theirs"]
+
+
+def test_agreement_counts_what_is_near(charts):
+    left, right = charts.agreement(DIFFERENCES, near=0.02).axes
+    assert [text.get_text() for text in left.texts] == ["50%", "50%"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["replay, testing", "replay, old classes"]
+    assert [text.get_text() for text in charts.agreement(DIFFERENCES, near=0.3).axes[0].texts] == ["100%", "100%"]
