@@ -41,10 +41,6 @@ class Field:
         self.message = widgets.HTML()
         self.box = widgets.VBox([widgets.HTML(f"<b>{label}</b>"), control, self.message])
 
-    def complain(self, fault: str) -> None:
-        """Show what is wrong, or nothing."""
-        self.message.value = sentence(fault, "#b00020") if fault else ""
-
 
 class Fields(dict[str, Field]):
     """The fields by name, and what they say together. `on_change` is called whenever one has changed."""
@@ -115,7 +111,7 @@ class Fields(dict[str, Field]):
             "seed": "" if self.value("seed") >= 0 else "a seed is a whole number of at least 0",
         }
         for name, fault in faults.items():
-            self[name].complain(fault)
+            self[name].message.value = sentence(fault, "#b00020") if fault else ""
         self["memory"].control.disabled = self.share is None
         return not any(faults.values())
 
