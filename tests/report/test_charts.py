@@ -9,13 +9,12 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 import pytest
-from test_plots import OF_A_USER, SIGNS
-from test_rounding import figures_of, other_processor
+from drawn import OF_A_USER, SIGNS, figures_of, other_processor
 
 from lr_lab import plots
 from lr_lab.plots import style
 
-REPORT = Path(__file__).resolve().parents[1] / "report"
+REPORT = Path(__file__).resolve().parents[2] / "report"
 DIFFERENCES = pd.DataFrame(
     [
         ("replay", measure, mode, d)

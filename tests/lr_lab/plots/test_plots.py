@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawn import OF_A_USER, SIGNS
 from matplotlib import font_manager
 
 from lr_core.experiment import Evaluation, Forgotten
@@ -28,25 +29,6 @@ DRAWINGS = {
 
 
 # What a matplotlibrc may hold: each alone changes a drawing, or needs LaTeX.
-OF_A_USER = {
-    "text.usetex": True,
-    "font.family": "serif",
-    "savefig.facecolor": "black",
-    "axes.facecolor": "black",
-    "axes.prop_cycle": "cycler('color', ['red'])",
-    "image.origin": "lower",
-    "image.cmap": "gray",
-    "lines.marker": "o",
-    "svg.fonttype": "path",
-    "svg.image_inline": False,
-    "savefig.bbox": "tight",
-    "figure.dpi": 300,
-    "axes.unicode_minus": False,
-    "axes.formatter.use_locale": True,
-    "path.sketch": (1, 100, 2),
-    "xtick.labelsize": 20,
-    "legend.loc": "center",
-}
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
@@ -108,7 +90,6 @@ def test_sheets_are_drawn_of_small_classes(own_set, tmp_path, tiny):
     assert thumbnails.draw(own_set("abcdefghij", [12] * 10), tmp_path, replace(tiny, images_per_class=None))
 
 
-SIGNS = ("$$", "a $ b $ c", "_background_", "<b>x</b>", "*s*", "@home", "\\frac{1}", "%s {}", "&amp;", "^{2}")
 SCRIPTS = ("العربية", "שלום", "あい漢字", "Ελληνικά", "Кириллица", "Tiếng Việt", "é", "ß", "№ 5", "→")
 
 

@@ -5,10 +5,10 @@ import re
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from conftest import TINY
+from drawn import figures_of, other_processor
 from matplotlib.figure import Figure
 
 from lr_core.experiment import Evaluation, TaskSequence
@@ -31,25 +31,6 @@ LOOKS = [
 ]
 
 
-def other_processor(value):
-    """The same data but for the last bits of its floating point numbers, however these are nested."""
-    if isinstance(value, float):
-        return value + 1e-9 * float(GENERATOR.uniform(-1, 1))
-    if isinstance(value, torch.Tensor):
-        return torch.from_numpy(other_processor(value.numpy()))
-    if isinstance(value, np.ndarray):
-        return value + 1e-9 * GENERATOR.uniform(-1, 1, value.shape) if value.dtype == np.float64 else value
-    if isinstance(value, pd.DataFrame):
-        return value.map(other_processor)
-    if isinstance(value, dict):
-        return {name: item if name == "memory_share" else other_processor(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(other_processor, value))
-    if isinstance(value, Evaluation):
-        return Evaluation(value.task, value.epoch, value.train_accuracy, other_processor(value.accuracy))
-    return value
-
-
 DRAWINGS = {
     "pca_images": lambda record, digits: (plots.pca_images, *plots.pca_points(digits)),
     "forgetting_curves": lambda record, digits: (plots.forgetting_curves, record),
@@ -69,15 +50,6 @@ WITHOUT_REALS = {"samples", "glyph_rows", "confusion_matrix", "forgotten"}  # by
 def test_last_bits_leave_no_trace_in_a_figure(name, record, digits):
     draw, *data = DRAWINGS[name](record, digits)
     assert plots.svg(draw(*data)) == plots.svg(draw(*other_processor(copy.deepcopy(data))))
-
-
-def figures_of(module):
-    """Names of the module's functions that draw a figure."""
-    return {
-        name
-        for name, function in vars(module).items()
-        if getattr(function, "__annotations__", {}).get("return") == "Figure"
-    }
 
 
 def test_every_figure_is_tested():
