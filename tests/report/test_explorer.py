@@ -279,6 +279,7 @@ def test_what_has_not_been_run_cannot_be_chosen(explorer, data, chromium, tmp_pa
     path = tmp_path / "few.html"
     path.write_text(text)
     with visit(chromium, path) as seen:
+        seen.page.wait_for_selector("#explorer [data-part=row] tbody")  # drawn once the choices are there
         sets = {o.inner_text(): o.is_disabled() for o in part(seen.page, "dataset").locator("option").all()}
         cases = {o.inner_text()[:1]: (o.is_disabled(), "(not run)" in o.inner_text())
                  for o in part(seen.page, "case").locator("option").all()}  # fmt: skip
