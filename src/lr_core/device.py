@@ -28,7 +28,7 @@ class Compute:
 
     device: torch.device
     precision: str  # "bf16" (autocast over fp32 weights), "fp32" or "fp64"
-    threads: int  # that share the blocks of the compiled steps (`fused`); results do not depend on it
+    threads: int  # that share the blocks of the compiled steps (`fast`); results do not depend on it
 
     def place(self, network: nn.Module) -> nn.Module:
         """The same network on the device, in the precision of its weights, channels last."""
@@ -52,13 +52,13 @@ class Compute:
             _threads.reset(token)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """bf16 for the layers that bear it; nothing in the other precisions."""
+        """Autocast to bf16 in that precision; nothing in the others."""
         if self.precision != "bf16":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def synchronize(self) -> None:
-        """Wait until the device is done, so that a clock read next is right."""
+        """Wait until the device has finished, before time is measured."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         elif self.device.type == "mps":

@@ -27,7 +27,7 @@ class LatentMemory:
 
     @property
     def bytes(self) -> int:
-        """What has to be stored: for each image 36 values of four bytes and one label byte, so 145 bytes (more in double precision)."""
+        """Size: for each image 36 values of four bytes and one label of one byte, so 145 (more in double precision)."""
         return self.latents.nbytes + self.labels.nbytes
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

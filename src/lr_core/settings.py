@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 PROTOCOL_VERSION = 1
-"""Raised by whoever changes, on purpose, the numbers that a run produces; every record is then due again."""
+"""Raise it when you change the numbers of runs on purpose: then all records are due again."""
 
 CLASSES = 10
 
@@ -110,7 +110,7 @@ class Settings:
     target_train_accuracy: float = 0.99  # open; many published training accuracies sit just above 0.99
     max_epochs: int = 150  # open; the published training accuracies below 0.99 suggest that there was a cap
     images_per_class: int | None = None  # None is every image; a number makes a reduced run
-    precision: str = "auto"  # open; "auto" is fp32 on CPUs, and elsewhere what `compute.AUTO` says of the device
+    precision: str = "auto"  # open; "auto" is fp32 on CPUs, and elsewhere what `device.AUTO` says of the device
     latent_sample: int = 600  # images of each task's test set kept in the record for the latent maps
 
     def __post_init__(self) -> None:

@@ -203,7 +203,7 @@ def _executor(name: str, workers: int | None, due: int) -> tuple[Executor, int, 
         raise UsageError(f"--executor dask needs the extra cluster: pip install '.[cluster]' ({error})") from error
     except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:  # when imported, or when started
         word = str(error)[:300]
-        raise UsageError(f"--executor dask: the configuration of dask cannot be read; put it right: {word}") from error
+        raise UsageError(f"--executor dask: dask does not start, look at its configuration: {word}") from error
     return cluster, due, f"on {cluster.describe()}"  # the scheduler has the queue
 
 
@@ -216,18 +216,18 @@ def _run(due: list, runs: Path, cache: Path, workers: int | None, executor_name:
     click.echo(f"{len(due)} runs, {place}")
     layout = "{percentage:3.0f}% |{bar:30}| elapsed {elapsed}, about {remaining} left{postfix}"
     terminal = sys.stderr.isatty()
-    started = told = time.monotonic()
+    started = reported = time.monotonic()
     with executor, tqdm(total=1.0, bar_format=layout, disable=not terminal) as bar:
 
         def watch(done: float, underway: dict) -> None:
-            nonlocal told
+            nonlocal reported
             words = "; ".join(f"{run.stem}: {word}" for run, word in underway.items())
             if terminal:
                 bar.n = done
                 bar.set_postfix_str(words)
-            elif time.monotonic() - told > 60:  # a log file gets a line a minute
-                told = time.monotonic()
-                elapsed = told - started
+            elif time.monotonic() - reported > 60:  # a log file gets a line a minute
+                reported = time.monotonic()
+                elapsed = reported - started
                 left = f", about {_duration(elapsed * (1 - done) / done)} left" if done else ""
                 click.echo(f"{done:4.0%}, elapsed {_duration(elapsed)}{left}; {words}")
 

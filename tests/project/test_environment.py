@@ -616,7 +616,7 @@ def test_a_wrong_value_in_the_configuration_of_dask_is_one_line(tmp_path: Path, 
     done = run("-m", "lr_lab", "grid", *choice, *folders, folder=tmp_path, DASK_CONFIG=str(tmp_path))
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: Port ")]  # of its dashboard
-    assert line.startswith(f"error: --executor dask: the configuration of dask cannot be read; put it right: {says}")
+    assert line.startswith(f"error: --executor dask: dask does not start, look at its configuration: {says}")
 
 
 FACTS = """import beside, pandas

@@ -139,7 +139,7 @@ def convolutions(inputs: Tensor, layers: Sequence[nn.Module]) -> Tensor:
 
 @dataclass(frozen=True)
 class _Maps:
-    """Maps, block by block, and, where they are of a convolution, what is left to do to them before ELU."""
+    """Maps, block by block; `norm` is the BatchNorm that is not applied yet."""
 
     blocks: list[Array]
     norm: BatchNorm | None = None
@@ -192,7 +192,7 @@ class _Layers(torch.autograd.Function):
             sums = np.empty((len(gradient), 2, kernels.shape[2]), np.float32)
             totals = np.empty((len(gradient), kernels.shape[1]), np.float32)
             of_kernels = torch.empty(len(gradient), *kernels.shape)
-            # Nobody asks for the gradient of latents.
+            # The gradient of latents is not needed.
             of_before = [np.empty_like(b) if before.norm or ctx.needs_input_grad[0] else None for b in before.blocks]
             step = partial(_back_through_convolution, maps, factors, before, kernels)
             calls = zip(range(len(gradient)), gradient, of_kernels, totals, of_before, sums, strict=True)
@@ -222,7 +222,7 @@ def _back_through_activation(norm: BatchNorm, of_result: Tensor, block: Array, g
 
 
 def _convolve(maps: _Maps, kernels: Tensor, bias: Array, number: int, result: Array, moments: Array) -> None:
-    """A block from maps to the next maps: a layer's convolution, products of matrices included, on one thread."""
+    """One block through a layer's convolution, matrix products included, on one thread."""
     images = result.shape[2]
     tiles, products = _scratch("tiles", kernels.shape[2], images), _scratch("products", kernels.shape[1], images)
     maps.make_tiles(number, tiles.numpy())
@@ -234,7 +234,7 @@ def _back_through_convolution(
     maps: _Maps, factors: Array, before: _Maps, kernels: Tensor,
     number: int, gradient: Array, of_kernels: Tensor, total: Array, of_before: Array | None, sums: Array,
 ) -> None:  # fmt: skip
-    """The same, back: from the gradient of maps to that of the maps before, and of the kernels."""
+    """Backward pass of `_convolve`: gradients of the maps before, and of the kernels."""
     images = gradient.shape[2]
     tiles, products = _scratch("tiles", kernels.shape[2], images), _scratch("products", kernels.shape[1], images)
     assert maps.norm is not None
@@ -250,7 +250,7 @@ _memory = threading.local()
 
 
 def _scratch(name: str, channels: int, images: int) -> Tensor:
-    """(64, channels, images) of a block: in the same memory for every block of a thread, so that it stays in its cache."""
+    """(64, channels, images) scratch memory, the same for all blocks of a thread, so that it stays in the cache."""
     size = _TILE * channels * BLOCK
     memory = getattr(_memory, name, None)
     if memory is None or len(memory) < size:

@@ -38,7 +38,7 @@ def _fill(maps, c, value):
 
 @inlined
 def _correlate(source, side, kernels, k, target, t):
-    """Adds to channel t of the target, (side - 4) wide, what kernel k makes of a source `side` wide."""
+    """Add to channel t of the target, (side - 4) wide, the correlation of a source, `side` wide, with kernel k."""
     images = source.shape[2]
     values = source[0].reshape(-1)  # positions of a row are one piece of memory
     results = target[t].reshape(-1)
@@ -56,7 +56,7 @@ def _correlate(source, side, kernels, k, target, t):
 
 @inlined
 def _of_kernel(source, side, gradient, of_kernels, k):
-    """Gradient of kernel k in `_correlate`, of that of its target."""
+    """Gradient of kernel k in `_correlate`, from the gradient of its target."""
     images = source.shape[2]
     values = source[0].reshape(-1)
     of_results = gradient[0].reshape(-1)

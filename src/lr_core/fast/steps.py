@@ -1,10 +1,10 @@
 """What the compiled steps of both networks share: how they are compiled, BatchNorm and ELU, blocks and threads.
 
-In single precision on a CPU, `fused_compressor` and `fused_classifier` take a block of images at a time from one
-layer's maps to the next one's, so that what lies between stays in the processor's cache. The moments of maps are taken
-while these are made; BatchNorm's scale and shift and ELU are left to whoever reads the maps next, and done again on
-the way back, which costs less than fetching what they gave. Numba compiles a step when it is first called: about 15
-seconds in all, once on a machine, since `cache` keeps the code on disk.
+In single precision on a CPU, `compressor` and `classifier` take a block of images from one layer's maps to the next
+one's, so that intermediate values stay in the processor's cache. A step that makes maps takes their moments too.
+BatchNorm and ELU are applied lazily, by the step that reads the maps, and recomputed in the backward pass: that costs
+less than writing and reading their results. Numba compiles a step at its first call, about 15 seconds in all; `cache`
+keeps the code on disk for later processes.
 
 Maps of a block are (channels, positions, images), images last: every inner loop runs over neighbours in memory.
 """
@@ -28,28 +28,28 @@ from torch import Tensor
 from lr_core import device
 
 _FEATURES = get_host_cpu_features()
-if _FEATURES.get("avx512f"):  # LLVM shies away from its whole vectors, which on old processors slowed other programs
+if _FEATURES.get("avx512f"):  # use vectors of 512 bits: LLVM prefers 256, since old processors slow down
     os.environ.setdefault("NUMBA_CPU_FEATURES", f"{_FEATURES.flatten()},-prefer-256-bit")
-os.environ.setdefault("NUMBA_OPT", "2")  # numba's own, 3, compiles for twice as long to the same speed
+os.environ.setdefault("NUMBA_OPT", "2")  # numba's default, 3, compiles twice as long for the same speed
 from numba import njit  # noqa: E402
 
 from lr_core.fast.cache import Cache  # noqa: E402
 
 Array = NDArray[np.float32]
 
-# Not all of "fast": that a training diverged must show, so what is not a number or infinite is kept.
+# Not all of "fast": NaN and infinity must stay, to show that a training diverged.
 _FASTMATH = {"arcp", "contract", "nsz", "reassoc"}
 inlined = njit(fastmath=_FASTMATH, inline="always")
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """A step, compiled when it is first called, or loaded where another process has compiled it before."""
+    """Compile a step at its first call, or load what an earlier process compiled."""
     step: Any = njit(nogil=True, fastmath=_FASTMATH)(function)
-    step._cache = Cache(function)  # numba has no public place for a cache of one's own
+    step._cache = Cache(function)  # numba has no public way to set another cache
     return step
 
 
-# A Python number beside them would make a result double.
+# In single precision: a Python number would make results double.
 ZERO, ONE, TWO, THREE, FOUR, FIVE = np.arange(6, dtype=np.float32)
 _LEAST, _DOUBLINGS, _PARTS = np.float32(-30), 7, np.float32(2**7)
 
@@ -130,7 +130,7 @@ class BatchNorm:
 
     values: Array  # (3, channels): scale, shift (scale * maps + shift is normalised) and mean
     deviation: NDArray[np.float64]  # (channels,)
-    count: int  # of the values of a channel that mean and deviation are taken of; 0 if they are the running ones
+    count: int  # number of values a channel that mean and deviation are of; 0 if they are the running ones
 
     @classmethod
     def of(cls, module: Any, blocks: Sequence[Array], moments: Array) -> BatchNorm:
@@ -221,5 +221,5 @@ def for_each(step: Callable[..., object], calls: Sequence[Sequence[Any]]) -> Non
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    # PyTorch's own products of matrices each on one thread: the number is set for the thread that sets it.
+    # Matrix products on one thread each: PyTorch sets the number for the calling thread alone.
     return ThreadPoolExecutor(threads, thread_name_prefix="fused", initializer=torch.set_num_threads, initargs=(1,))

@@ -33,7 +33,7 @@ PAGE = 760  # pixels: what a figure as wide as the text takes
 
 
 def show() -> widgets.VBox | Markdown:
-    """The panel, where there is a page on which it can be used; elsewhere one line that says where."""
+    """The panel in a page that can show it; else one line that says where it can be used."""
     # A Jupyter server names the notebook to the kernels that it starts. papermill and nbval start theirs without one.
     if "JPY_SESSION_NAME" in os.environ:
         return Panel().view

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as shown
+from reprlib import repr as short_repr
 from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -39,7 +39,7 @@ class RunId:
         find_case(self.case)
         catalogue.describe(self.dataset)
         if not is_whole(self.seed, least=0):
-            raise UsageError(f"seed is {shown(self.seed)}; it must be a whole number of at least 0, below 2**31")
+            raise UsageError(f"seed is {short_repr(self.seed)}; it must be a whole number of at least 0, below 2**31")
 
     @property
     def stem(self) -> str:
@@ -194,6 +194,6 @@ class Record(_Object):
         # with a pattern and a list are in one union.
         for value in self.settings.values():
             if isinstance(value, str) and not re.fullmatch("[a-z0-9_-]*", value):
-                raise ValueError(f"a setting is {shown(value)}, expected a-z, 0-9, - and _ - at `$.settings`")
+                raise ValueError(f"a setting is {short_repr(value)}, expected a-z, 0-9, - and _ - at `$.settings`")
         if len({(arm.arm, arm.memory_share) for arm in self.arms}) < len(self.arms):
             raise ValueError("an arm is there more than once - at `$.arms`")

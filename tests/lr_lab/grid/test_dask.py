@@ -208,7 +208,7 @@ def test_a_configuration_of_dask_that_cannot_be_read_is_one_line(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: --executor dask: the configuration of dask cannot be read; put it right: ")
+    assert line.startswith("error: --executor dask: dask does not start, look at its configuration: ")
     assert "dask.yaml" in line
 
 
