@@ -94,11 +94,11 @@ test: $(READY) ## run the tests, the notebooks too (6 minutes)
 	@echo "Running the tests and the notebooks"
 	@$(PYTEST)
 
-test-processors: $(READY) ## run the notebooks as on other processors, with 1, 2 and 4 threads (6 minutes)
+test-processors: $(READY) ## run the notebooks as on other processors, with 1, 2 and 4 threads (8 minutes)
 	@echo "Running the notebooks as on other processors"
 	@$(PY) scripts/processors.py
 
-test-long: $(READY) ## disturb real grids in every way they have to survive; 10,000 bad inputs (11 minutes)
+test-long: $(READY) ## disturb real grids in every way they have to survive; 10,000 bad inputs (7 minutes)
 	@echo "Running the tests that disturb real grids, and those that make bad input, more of it"
 	@$(PYTEST) -m 'long or generated' --hypothesis-profile thorough tests
 
@@ -113,7 +113,7 @@ data: $(READY) ## find, fetch and verify MNIST, KMNIST and Fashion-MNIST
 	@$(PY) -m lr_lab data
 
 # Status 1 says that some runs failed. The others are rendered all the same.
-quick: $(READY) ## train a reduced grid and render it, to report/_output/quick (10 minutes on two cores)
+quick: $(READY) ## train a reduced grid and render it, to report/_output/quick (6 minutes on two cores)
 	@echo "Training the quick profile: a reduced grid on real images"
 	@$(PY) -m lr_lab grid --profile quick --skip-missing; status=$$?; [ $$status -le 1 ] || exit $$status; \
 	  echo "Rendering it with $(ENGINE)"; LR_PROFILE=quick; export LR_PROFILE; \

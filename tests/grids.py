@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -71,7 +72,10 @@ class Grid:
 
     def look(self):
         """Every arm that is kept or in a record is the one that was first seen: none was trained twice."""
-        now = [(path.parent.name, kept_arm(path)) for path in self.kept()]
+        now = []
+        for path in self.kept():
+            with suppress(FileNotFoundError):  # the run was finished meanwhile, and its checkpoints were removed
+                now.append((path.parent.name, kept_arm(path)))
         for record in self.records().values():
             now += [(record["key"], arm) for arm in record["arms"]]
         for key, arm in now:
