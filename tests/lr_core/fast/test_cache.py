@@ -83,7 +83,7 @@ def test_where_nothing_can_be_kept_steps_are_compiled_without_a_word(tmp_path, k
     assert set(SOURCES.rglob("*.nb?")) == before  # numba's own cache would turn to the folder of the sources
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_that_compile_at_once_are_in_nobodys_way(tmp_path, kept):
     both = [start(tmp_path) for _ in range(2)]
     later = [*map(end, both), end(start(tmp_path))]
@@ -92,7 +92,7 @@ def test_two_processes_that_compile_at_once_are_in_nobodys_way(tmp_path, kept):
     assert not list(tmp_path.glob("*/.*"))  # nothing half written
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_code_for_one_processor_is_not_run_on_another(kept):
     folder, native = kept
     generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
