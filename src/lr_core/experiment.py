@@ -80,6 +80,7 @@ class TaskSequence:
 
     Parameters
     ----------
+    dataset : all images; tasks are split from it
     tasks : the classes of each task, in the order of learning
     share : of each finished task's training images that is kept as latents; None replays nothing
     seed : draws split, weights, batches and memory
