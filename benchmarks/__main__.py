@@ -32,7 +32,7 @@ from lr_core import device
 from lr_core.errors import LatentReplayError
 from lr_core.experiment import TaskSequence
 from lr_core.metrics import is_evaluated
-from lr_core.settings import Settings, find_case
+from lr_core.settings import CASES, Settings
 from lr_core.training import Trainer
 from lr_lab.data import catalogue
 from lr_lab.files import write_atomically
@@ -205,14 +205,14 @@ def evaluation() -> list[dict[str, float]]:
 
     dataset, here = catalogue.load(DATASET), device.resolve("auto", 1)
     few = replace(Settings(), max_epochs=2, images_per_class=300)
-    train(dataset, find_case(1), 0, few, compute=here)  # compiles the steps
+    train(dataset, CASES[1], 0, few, compute=here)  # compiles the steps
     print("evaluation: two epochs of a case", file=sys.stderr, flush=True)
     with (
         timed(Trainer, "_epoch", "epoch"),  # type: ignore[attr-defined]
         timed(TaskSequence, "_evaluate", "evaluation"),  # type: ignore[attr-defined]
         timed(TaskSequence, "train_accuracy", "final"),  # type: ignore[attr-defined]
     ):
-        train(dataset, find_case(1), 0, replace(few, images_per_class=None), compute=here)
+        train(dataset, CASES[1], 0, replace(few, images_per_class=None), compute=here)
     return [
         {
             "epoch": statistics.mean(arm["epoch"]),

@@ -13,7 +13,7 @@ from lr_core import memory, models
 from lr_core.device import Compute, resolve
 from lr_core.experiment import encode, freeze
 from lr_core.fast import accelerate
-from lr_core.settings import Settings, find_case, make_generator
+from lr_core.settings import CASES, Settings, make_generator
 from lr_core.training import Trainer
 from lr_lab.data import catalogue
 from lr_lab.runs.execute import train
@@ -41,8 +41,7 @@ def updates(phase: str, compute: Compute, images: int, share: float) -> None:
         trainer = Trainer(
             network, new, new_labels, settings=settings, compute=compute, generator=generator, memory=kept
         )
-        next(trainer.epochs())
-        compute.synchronize()
+        next(trainer.epochs())  # reads its accuracy from the device at the end, so it has finished
         return images
 
     serve(epoch)
@@ -54,7 +53,7 @@ def whole_case(compute: Compute) -> None:
     settings = replace(Settings(), max_epochs=EPOCHS, images_per_class=IMAGES_PER_CLASS)
 
     def case() -> int:
-        tasks = train(dataset, find_case(1), 0, settings, compute=compute)["tasks"]
+        tasks = train(dataset, CASES[1], 0, settings, compute=compute)["tasks"]
         return EPOCHS * (tasks["first"]["train_images"] + 4 * tasks["second"]["train_images"])
 
     serve(case)
@@ -68,7 +67,8 @@ def peak(compute: Compute) -> None:
     def products() -> int:
         for _ in range(5):
             a @ b
-        compute.synchronize()
+        if compute.device.type != "cpu":
+            torch.accelerator.synchronize()
         return 5 * 2 * SIDE**3
 
     serve(products)

@@ -18,7 +18,7 @@ from _pytest.nodeid import coerce_node_id
 from lr_core import experiment, models
 from lr_core.device import Compute
 from lr_core.experiment import freeze
-from lr_core.settings import Settings, find_case
+from lr_core.settings import CASES, Settings
 from lr_core.tasks import Dataset, Task, split
 from lr_core.training import Trainer
 from lr_lab.data import catalogue
@@ -135,7 +135,7 @@ def double():
 @pytest.fixture(scope="session")
 def watched(digits, tmp_path_factory):
     kept = checkpoints.Checkpoints(tmp_path_factory.mktemp("arms"))
-    case, compute = find_case(1), Compute(torch.device("cpu"), "fp64", 1)
+    case, compute = CASES[1], Compute(torch.device("cpu"), "fp64", 1)
     tasks = [split(digits, classes, TINY, 0) for classes in (case.first, case.second)]
     seen = Watched(digits, tasks, compute, {}, kept)
     forward = models.Compressor.forward

@@ -17,7 +17,7 @@ from published import MEASURES, published_value
 from tables import shade
 
 from lr_core.experiment import arm_name
-from lr_core.settings import EVALUATIONS, find_case
+from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.plots import thumbnails
@@ -57,7 +57,7 @@ def data(runs: Runs) -> dict:
             for name in runs.datasets
             for info in [catalogue.describe(name)]
         },
-        "cases": {number: [list(find_case(number).first), list(find_case(number).second)] for number in cases},
+        "cases": {number: [list(CASES[number].first), list(CASES[number].second)] for number in cases},
         "colours": {
             "tasks": list(plots.TASK_COLOURS.values()),
             "classes": plots.CLASS_COLOURS,

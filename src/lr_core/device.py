@@ -30,10 +30,14 @@ class Compute:
     precision: str  # "bf16" (autocast over fp32 weights), "fp32" or "fp64"
     threads: int  # that share the blocks of the compiled steps (`fast`); results do not depend on it
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights and latents."""
+        return torch.float64 if self.precision == "fp64" else torch.float32
+
     def place(self, network: nn.Module) -> nn.Module:
         """The same network on the device, in the precision of its weights, channels last."""
-        dtype = torch.float64 if self.precision == "fp64" else torch.float32
-        return network.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @contextmanager
     def sharing(self) -> Iterator[None]:
@@ -57,13 +61,6 @@ class Compute:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def synchronize(self) -> None:
-        """Wait until the device has finished, before time is measured."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
-
 
 def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
     """CUDA, else MPS, else the CPU; what "auto" is follows from that type of device (`AUTO`).
@@ -76,17 +73,11 @@ def resolve(precision: str = "auto", threads: int | None = None) -> Compute:
         threads = torch.get_num_threads()
     elif not is_whole(threads, least=1) or threads > 1024:
         raise UsageError(f"threads is {short_repr(threads)}; it must be a whole number from 1 to 1024")
-    device = torch.device("cpu")
-    if precision != "fp64":
-        if torch.cuda.is_available():
-            device = torch.device("cuda")
-            torch.backends.cudnn.deterministic = True
-            torch.backends.cudnn.benchmark = False
-        elif torch.backends.mps.is_available():
-            device = torch.device("mps")
-    if precision == "auto":
-        precision = AUTO[device.type]
-    return Compute(device, precision, threads)
+    found = torch.accelerator.current_accelerator(check_available=True)
+    device = found if found and found.type in AUTO and precision != "fp64" else torch.device("cpu")
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    return Compute(device, AUTO[device.type] if precision == "auto" else precision, threads)
 
 
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)

@@ -1,7 +1,5 @@
 """The errors that a user can cause or meet: the command line shows each as one line, without a traceback."""
 
-__all__ = ["LatentReplayError", "UsageError"]
-
 
 class LatentReplayError(Exception):
     """Something could not be done. The message, one line, names what, why and what to do; exit status 1."""

@@ -4,7 +4,7 @@ The paper's case is a sequence of two tasks: the first is learned by compressor 
 compressor is frozen, a share of the first task is kept as latents, and the classifier learns the second task while it
 replays them (section 5). Everything the paper leaves open is a parameter.
 
-Public, in reading order: `QUICK`, `ARMS`, `arm_name`, `encode`, `freeze`, `Policy`, `Evaluation`, `Forgotten`, `TaskSequence`.
+Public, in reading order: `QUICK`, `ARMS`, `arm_name`, `encode`, `freeze`, `Policy`, `Evaluation`, `TaskSequence`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def encode(compressor: nn.Module, images: Tensor, compute: Compute, batch_size: 
     compressor.eval()
     with compute.sharing(), compute.autocast():
         latents = torch.cat([compressor(batch) for batch in images.split(batch_size)])
-    return latents if compute.precision == "fp64" else latents.float()
+    return latents.to(compute.dtype)
 
 
 def freeze(compressor: nn.Module) -> None:
@@ -61,16 +61,6 @@ class Evaluation:
     epoch: int  # of that task
     train_accuracy: float | None  # counted while training, by batch statistics; None at epoch 0
     accuracy: Mapping[str, tuple[float, ...]]  # evaluation mode -> on the test images of each task so far
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """Test images that were right when their task had been learned and are wrong now."""
-
-    positions: Tensor  # (n,) int64 into the data set
-    labels: Tensor  # (n,) int64
-    predicted: Tensor  # (n,) int64: the class that is predicted now
-    known: int  # how many were right when their task had been learned
 
 
 class TaskSequence:
@@ -97,6 +87,7 @@ class TaskSequence:
     ----------
     evaluations : one before each task, then those after the epochs that `metrics.is_evaluated` names
     predicted : evaluation mode -> for each task so far, (n,) predicted classes of its test images, at the last evaluation
+    learned : of each finished task, its `predicted` classes when it had been learned, by evaluation mode
     kept : the memory of each finished task; positions are those in the data set
     trainer : of the task at hand, since `begin`
 
@@ -132,10 +123,10 @@ class TaskSequence:
                 accelerate(network)
         self.evaluations: list[Evaluation] = []
         self.predicted: dict[str, list[Tensor]] = {}
+        self.learned: list[dict[str, Tensor]] = []
         self.kept: list[LatentMemory] = []
         self.trainer: Trainer
         self._inputs: list[Inputs] = []  # of the tasks so far, as the task at hand uses them
-        self._learned: list[dict[str, Tensor]] = []  # of each finished task, its predictions when it had been learned
         self._latents: dict[int, Inputs] = {}  # of the frozen compressor: encoded once, also for all branches
 
     # -- learning -----------------------------------------------------------------------------------------------
@@ -145,7 +136,7 @@ class TaskSequence:
 
         The caller may break out early: what was learned so far stays.
         """
-        for _ in range(len(self._learned), until or len(self.tasks)):
+        for _ in range(len(self.learned), until or len(self.tasks)):
             yield self.begin()
             for epoch in self.epochs():
                 if self.evaluations[-1].epoch == epoch.number:
@@ -159,7 +150,7 @@ class TaskSequence:
 
     def begin(self) -> Evaluation:
         """Prepare the next task, freeze and fill the memory where that is due, and evaluate before the first epoch."""
-        number = len(self._learned)
+        number = len(self.learned)
         if self._is_frozen:
             freeze(self.compressor)
         self._inputs = [self._of_task(place) for place in range(number + 1)]
@@ -182,24 +173,24 @@ class TaskSequence:
             if self.trainer.finished or metrics.is_evaluated(epoch.number):
                 self._evaluate(epoch.number, epoch.train_accuracy)
             yield epoch
-        self._learned.append({mode: classes[-1] for mode, classes in self.predicted.items()})
+        self.learned.append({mode: classes[-1] for mode, classes in self.predicted.items()})
 
     def branch(
         self, share: float | None = None, *, frozen: bool | None = None, policy: Policy = memory.choose
     ) -> TaskSequence:
         """A copy that goes on with another memory; for a sequence that has learned its first task and no other."""
-        if len(self._learned) != 1 or self.evaluations[-1].task:
+        if len(self.learned) != 1 or self.evaluations[-1].task:
             raise UsageError("a branch starts where the first task alone has been learned: learn(1) does that")
         other = copy.copy(self)
         other.compressor, other.classifier = copy.deepcopy((self.compressor, self.classifier))
-        other.evaluations, other.kept, other._learned = self.evaluations[:], [], self._learned[:]
+        other.evaluations, other.kept, other.learned = self.evaluations[:], [], self.learned[:]
         other.predicted = dict(self.predicted)
         other._choose(share, frozen, policy)
         return other
 
     @property
     def _is_frozen(self) -> bool:
-        return self.frozen and len(self._learned) > 0
+        return self.frozen and len(self.learned) > 0
 
     def _choose(self, share: float | None, frozen: bool | None, policy: Policy) -> None:
         if share is not None:
@@ -236,23 +227,17 @@ class TaskSequence:
 
     def _networks(self, compressor: nn.Module | None, classifier: nn.Module | None) -> tuple[nn.Module, nn.Module]:
         papers = models.build(derived_seed(self.seed, "weights"))
-        chosen = papers[0] if compressor is None else nn.Sequential(_Scaled(), compressor)
+        chosen = papers[0] if compressor is None else nn.Sequential(_Scaled(self.compute.dtype), compressor)
         networks = self.compute.place(chosen), self.compute.place(classifier or papers[1])
         two = self.dataset.images[:2].unsqueeze(1).to(self.compute.device)
-        for module in networks:
-            module.eval()
-        with torch.no_grad():
-            try:
-                latents = networks[0](two)
-            except RuntimeError as error:
-                raise UsageError(f"the compressor does not take (n, 1, 28, 28) images: {_short(error)}") from error
-            try:
-                shape = tuple(networks[1](latents).shape)
-            except (RuntimeError, ValueError) as error:
-                raise UsageError(
-                    f"the classifier does not take the compressor's latents of shape {('n', *latents.shape[1:])}; "
-                    f"the paper's takes (n, 1, 6, 6): {_short(error)}"
-                ) from error
+        part = "compressor does not take (n, 1, 28, 28) images"
+        try:
+            with torch.no_grad():
+                latents = networks[0].eval()(two)
+                part = f"classifier does not take latents of shape {('n', *latents.shape[1:])}"
+                shape = tuple(networks[1].eval()(latents).shape)
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(f"the {part}: {error}") from error
         if shape != (2, CLASSES):
             raise UsageError(f"the classifier gives {shape} for two images; it must be (2, {CLASSES})")
         return networks
@@ -261,13 +246,8 @@ class TaskSequence:
 
     def _evaluate(self, epoch: int, train_accuracy: float | None) -> Evaluation:
         self.predict()
-        accuracy = {
-            mode: tuple(
-                metrics.accuracy(classes, inputs.test_labels)
-                for classes, inputs in zip(predicted, self._inputs, strict=True)
-            )
-            for mode, predicted in self.predicted.items()
-        }
+        labels = [inputs.test_labels for inputs in self._inputs]
+        accuracy = {mode: tuple(map(metrics.accuracy, found, labels)) for mode, found in self.predicted.items()}
         self.evaluations.append(Evaluation(len(self._inputs) - 1, epoch, train_accuracy, accuracy))
         return self.evaluations[-1]
 
@@ -294,9 +274,9 @@ class TaskSequence:
         return metrics.accuracy(predicted, self._inputs[-1].train_labels)
 
     @property
-    def learned(self) -> list[Task]:
+    def begun(self) -> list[Task]:
         """The tasks that were begun."""
-        return self.tasks[: self.evaluations[-1].task + 1] if self.evaluations else []
+        return self.tasks[: len(self._inputs)]
 
     @property
     def memory(self) -> LatentMemory | None:
@@ -313,10 +293,8 @@ class TaskSequence:
 
     def matrix(self, mode: str = "mixed") -> list[tuple[float, ...]]:
         """The accuracy matrix R of `metrics.forgetting`; its last row is the present one."""
-        return [
-            [each for each in self.evaluations if each.task == number][-1].accuracy[mode]
-            for number in range(len(self.learned))
-        ]
+        latest = {evaluation.task: evaluation.accuracy[mode] for evaluation in self.evaluations}
+        return list(latest.values())
 
     def forgetting(self, mode: str = "mixed") -> float | None:
         """`metrics.forgetting` of the accuracy matrix; None while there is one task alone."""
@@ -324,43 +302,21 @@ class TaskSequence:
 
     def confusion(self, mode: str = "mixed") -> list[list[int]]:
         """(10, 10) counts over the test images of all tasks so far: row the true class, column the predicted one."""
-        labels = torch.cat([self.dataset.labels[task.test] for task in self.learned])
-        return metrics.confusion(torch.cat(self.predicted[mode]).cpu(), labels)
-
-    def forgotten(self, mode: str = "mixed") -> Forgotten:
-        """Of the tasks before the present one, the test images that were known and are no longer."""
-        places = range(len(self.learned) - 1)
-        positions = torch.cat([self.tasks[n].test for n in places] or [torch.empty(0, dtype=torch.int64)])
-        labels = self.dataset.labels[positions]
-        once = torch.cat([self._learned[n][mode].cpu() for n in places] or [labels])
-        now = torch.cat([self.predicted[mode][n].cpu() for n in places] or [labels])
-        lost = (once == labels) & (now != labels)
-        return Forgotten(positions[lost], labels[lost], now[lost], int((once == labels).sum()))
+        labels = torch.cat([inputs.test_labels for inputs in self._inputs])
+        return metrics.confusion(torch.cat(self.predicted[mode]), labels)
 
     def encode(self, positions: Tensor) -> Tensor:
         """(n, 1, 6, 6) latents of the images at these positions, through the compressor as it is now."""
         images = self.dataset.images[positions].unsqueeze(1).to(self.compute.device)
         return encode(self.compressor, images, self.compute)
 
-    def latents(self, number: int, part: str) -> Tensor:
-        """(n, 1, 6, 6) latents of the "train" or "test" images of a task, through the compressor as it is now."""
-        if self._is_frozen:
-            return getattr(self._of_task(number), part)
-        return self.encode(getattr(self.tasks[number], part))
-
 
 class _Scaled(nn.Module):
-    """(n, 1, 28, 28) uint8 pixels -> floats in [0, 1], in the precision that the network was placed in."""
+    """(n, 1, 28, 28) uint8 pixels -> floats in [0, 1]."""
 
-    white: Tensor
-
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
-        self.register_buffer("white", torch.tensor(255.0))
+        self.dtype = dtype
 
     def forward(self, images: Tensor) -> Tensor:
-        return images / self.white
-
-
-def _short(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+        return images.to(self.dtype) / 255

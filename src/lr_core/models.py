@@ -1,4 +1,7 @@
-"""The two networks of the paper, layer by layer: `Compressor` (Table 1) and `Classifier` (Table 2)."""
+"""The two networks of the paper, layer by layer: `Compressor` (Table 1) and `Classifier` (Table 2).
+
+ELU works in place: its gradient is then taken from its result, without an exponential.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,6 @@ LATENT_VALUES = 36
 IMAGE_PIXELS = 28 * 28
 
 
-def _elu() -> nn.ELU:
-    # In place, its gradient is taken from its result: a multiplication where there was an exponential.
-    return nn.ELU(inplace=True)
-
-
 class Compressor(nn.Sequential):
     """Table 1: (n, 1, 28, 28) images -> (n, 1, 6, 6) latents, 36 values for 784 pixels.
 
@@ -28,10 +26,10 @@ class Compressor(nn.Sequential):
         super().__init__(
             nn.Conv2d(1, 10, kernel_size=5),
             nn.BatchNorm2d(10),
-            _elu(),
+            nn.ELU(inplace=True),
             nn.Conv2d(10, 1, kernel_size=5),
             nn.BatchNorm2d(1),
-            _elu(),
+            nn.ELU(inplace=True),
             nn.MaxPool2d(3),
         )
 
@@ -53,13 +51,13 @@ class Classifier(nn.Sequential):
     def __init__(self, channels: int = 50) -> None:
         convolutions: list[nn.Module] = []
         for inputs in (1, *[channels] * 5):
-            convolutions += [nn.Conv2d(inputs, channels, kernel_size=3, padding=1), nn.BatchNorm2d(channels), _elu()]
+            convolutions += [nn.Conv2d(inputs, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ELU(inplace=True)]
         super().__init__(
             *convolutions,
             nn.Flatten(),
             nn.Linear(channels * LATENT_VALUES, 16),
             nn.BatchNorm1d(16),
-            _elu(),
+            nn.ELU(inplace=True),
             nn.Linear(16, CLASSES),
             nn.LogSoftmax(dim=1),
         )

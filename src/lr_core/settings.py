@@ -28,6 +28,7 @@ EVALUATIONS = ("running", "batch", "mixed")
 
 PRECISIONS = ("auto", "bf16", "fp32", "fp64")
 
+WHOLE = "a whole number of at least {}, below 2**31"
 LIMIT = 2**31  # every whole number that can be set is below it; PyTorch bears no larger ones everywhere
 
 
@@ -77,18 +78,6 @@ class Case:
     first: tuple[int, ...]
     second: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        for name, classes in vars(self).items():
-            if not isinstance(classes, tuple) or not all(map(is_whole, classes)):
-                raise UsageError(f"case: {name} is {short_repr(classes)}; it must be a tuple of classes, whole numbers")
-        try:
-            check_tasks((self.first, self.second))
-            absent = sorted(set(range(CLASSES)) - {*self.first, *self.second})
-            if absent:
-                raise UsageError(f"class {absent[0]} is left out: name all ten classes")
-        except UsageError as error:
-            raise UsageError(f"case {self.first} -> {self.second}: {error}") from None
-
 
 CASES: dict[int, Case] = {
     1: Case((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)),
@@ -114,54 +103,37 @@ class Settings:
     latent_sample: int = 600  # images of each task's test set kept in the record for the latent maps
 
     def __post_init__(self) -> None:
-        def refuse(name: str, rule: str) -> None:
-            raise UsageError(f"settings: {name} is {short_repr(getattr(self, name))}; it must be {rule}")
-
-        if not isinstance(self.memory_shares, tuple):
-            refuse("memory_shares", "a tuple of shares")
-        if not all(map(is_share, self.memory_shares)):
-            refuse("memory_shares", "a share of the images in (0, 1] each")
-        if len(set(self.memory_shares)) < len(self.memory_shares):
-            refuse("memory_shares", "free of repetitions")
-        for name in ("train_share", "target_train_accuracy"):
-            if not is_number(getattr(self, name)) or not 0 < getattr(self, name) < 1:
-                refuse(name, "between 0 and 1, both excluded")
-        # Of a batch of two a shuffled remainder of one could be left, of which BatchNorm has no statistics.
-        for name, least in (("batch_size", 3), ("max_epochs", 1), ("latent_sample", 1)):
-            if not is_whole(getattr(self, name), least):
-                refuse(name, f"a whole number of at least {least}, below 2**31")
-        if self.images_per_class is not None and not is_whole(self.images_per_class, least=20):
-            refuse("images_per_class", "None or a whole number of at least 20, below 2**31")
-        if not is_number(self.learning_rate) or self.learning_rate <= 0:
-            refuse("learning_rate", "a positive number")
-        if not is_number(self.momentum) or not 0 <= self.momentum < 1:
-            refuse("momentum", "in [0, 1)")
-        if self.precision not in PRECISIONS:
-            refuse("precision", f"one of {', '.join(PRECISIONS)}")
+        shares, fraction = self.memory_shares, "between 0 and 1, both excluded"
+        rules = {
+            "train_share": (is_share(self.train_share) and self.train_share < 1, fraction),
+            # Of a batch of two a shuffled remainder of one could be left, of which BatchNorm has no statistics.
+            "batch_size": (is_whole(self.batch_size, 3), WHOLE.format(3)),
+            "learning_rate": (is_number(self.learning_rate) and self.learning_rate > 0, "a positive number"),
+            "memory_shares": (
+                isinstance(shares, tuple) and all(map(is_share, shares)) and len(set(shares)) == len(shares),
+                "a tuple of different shares of the images, each in (0, 1]",
+            ),
+            "momentum": (is_number(self.momentum) and 0 <= self.momentum < 1, "in [0, 1)"),
+            "target_train_accuracy": (
+                is_share(self.target_train_accuracy) and self.target_train_accuracy < 1,
+                fraction,
+            ),
+            "max_epochs": (is_whole(self.max_epochs, 1), WHOLE.format(1)),
+            "images_per_class": (
+                self.images_per_class is None or is_whole(self.images_per_class, 20),
+                f"None or {WHOLE.format(20)}",
+            ),
+            "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+            "latent_sample": (is_whole(self.latent_sample, 1), WHOLE.format(1)),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise UsageError(f"settings: {name} is {short_repr(getattr(self, name))}; it must be {rule}")
 
     def as_dict(self) -> dict[str, object]:
         """JSON-ready; tuples become lists."""
         values = dataclasses.asdict(self)
         return values | {"memory_shares": list(self.memory_shares)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, object]) -> Settings:
-        """The inverse of `as_dict`; an unknown name is a `UsageError`."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        for name in values:
-            if name not in known:
-                raise UsageError(f"settings: unknown name {short_repr(name)}; known are {', '.join(sorted(known))}")
-        shares = values.get("memory_shares")
-        if isinstance(shares, list):
-            values = values | {"memory_shares": tuple(shares)}
-        return cls(**values)  # type: ignore[arg-type]
-
-
-def find_case(number: int) -> Case:
-    """The case of Table 3 with that number, or a `UsageError` that lists the known ones."""
-    if not is_whole(number) or number not in CASES:
-        raise UsageError(f"unknown case {short_repr(number)}; known are {', '.join(map(str, CASES))}")
-    return CASES[number]
 
 
 def derived_seed(seed: int, *purpose: object) -> int:

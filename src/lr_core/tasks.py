@@ -1,7 +1,4 @@
-"""`Dataset`: all images of a set. `Task`: the images of some of its classes, split into training and test images.
-
-`check_tasks` and `check_share` are the one check of tasks and of shares; they stand in `settings`, which needs no torch.
-"""
+"""`Dataset`: all images of a set. `Task`: the images of some of its classes, split into training and test images."""
 
 from __future__ import annotations
 

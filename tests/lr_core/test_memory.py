@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lr_core import memory, models
 from lr_core.errors import UsageError
 from lr_core.experiment import encode, freeze
-from lr_core.settings import Settings, find_case
+from lr_core.settings import CASES, Settings
 from lr_core.tasks import split
 
 
@@ -30,7 +30,7 @@ def numbered(count, dtype=torch.float32):
 @pytest.fixture(scope="module")
 def first_task(digits, double):
     """A frozen compressor whose BatchNorm has seen images; training images, labels and latents of a first task."""
-    task = split(digits, find_case(1).first, Settings(images_per_class=40), seed=0)
+    task = split(digits, CASES[1].first, Settings(images_per_class=40), seed=0)
     images, labels = digits.images.unsqueeze(1)[task.train], digits.labels[task.train]
     compressor, _ = models.build(0)
     double.place(compressor)(images[:50])

@@ -1,7 +1,6 @@
 """Settings, profiles, cases and seeds: what is stated, what is accepted, and what is refused in which words."""
 
 import dataclasses
-import json
 import math
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lr_core.errors import UsageError
-from lr_core.settings import CASES, Case, Settings, derived_seed, find_case, make_generator
+from lr_core.settings import CASES, Settings, check_tasks, derived_seed, make_generator
 from lr_lab.runs.profiles import PROFILES, find_profile
 
 EVERY_CASE = {
@@ -29,35 +28,28 @@ def test_cases_are_table_3():
     assert {number: (case.first, case.second) for number, case in CASES.items()} == EVERY_CASE
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "words"),
-    [
-        ((0, 1, 2, 3, 4), (4, 5, 6, 7, 8, 9), ["class 4 is chosen twice"]),
-        ((0, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["class 0 is chosen twice"]),
-        ((0, 1, 2, 3), (5, 6, 7, 8, 9), ["class 4 is left out"]),
-        ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9, 10), ["no class 10", "0 to 9"]),
-        ((-1, 0, 1, 2, 3, 4), (5, 6, 7, 8, 9), ["no class -1"]),
-        (tuple(range(10)), (), ["task 2 is left without a class"]),
-        ((), tuple(range(10)), ["task 1 is left without a class"]),
-    ],
-)
-def test_impossible_case_is_refused(first, second, words):
-    with pytest.raises(UsageError) as refusal:
-        Case(first, second)
-    for word in words:
-        assert word in str(refusal.value)
-
-
-@given(st.permutations(range(10)), st.integers(1, 9))
-def test_any_division_of_the_ten_classes_is_a_case(classes, cut):
-    case = Case(tuple(classes[:cut]), tuple(classes[cut:]))
+@pytest.mark.parametrize("case", CASES.values(), ids=str)
+def test_a_case_divides_the_ten_classes(case):
+    check_tasks((case.first, case.second))
     assert sorted(case.first + case.second) == list(range(10))
 
 
-@pytest.mark.parametrize("number", [0, 5, -1, "1", None, "one"])
-def test_unknown_case_names_the_known_ones(number):
-    with pytest.raises(UsageError, match=r"unknown case .*known are 1, 2, 3, 4"):
-        find_case(number)
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ([(0, 1, 2, 3, 4), (4, 5, 6, 7, 8, 9)], "class 4 is chosen twice"),
+        ([(0, 0, 1), (2, 3)], "class 0 is chosen twice"),
+        ([(0, 1), (2, 10)], "no class 10: this data set has 0 to 9"),
+        ([(-1, 0), (1, 2)], "no class -1"),
+        ([(0, 1), ()], "task 2 is left without a class"),
+        ([(), (0, 1)], "task 1 is left without a class"),
+        ([(0, 1)], "one task alone"),
+        ([(), ()], "no class is chosen"),
+    ],
+)
+def test_impossible_tasks_are_refused(tasks, words):
+    with pytest.raises(UsageError, match=words):
+        check_tasks(tasks)
 
 
 # -- settings -----------------------------------------------------------------------------------------------------
@@ -124,23 +116,8 @@ def test_every_share_within_0_to_1_is_accepted(share):
     assert Settings(memory_shares=(share,)).memory_shares == (share,)
 
 
-@pytest.mark.parametrize("settings", [entry.settings for entry in PROFILES.values()], ids=list(PROFILES))
-def test_settings_survive_json(settings):
-    again = Settings.from_dict(json.loads(json.dumps(settings.as_dict())))
-    assert again == settings
-    assert hash(again) == hash(settings)  # a list among the values would not hash
-
-
 def test_as_dict_holds_every_field():
     assert set(Settings().as_dict()) == {field.name for field in dataclasses.fields(Settings)}
-
-
-def test_unknown_setting_names_the_known_ones():
-    with pytest.raises(UsageError) as refusal:
-        Settings.from_dict({"momentun": 0.9})
-    assert "'momentun'" in str(refusal.value)
-    for field in dataclasses.fields(Settings):
-        assert field.name in str(refusal.value)
 
 
 # -- profiles -----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.request import urlopen
 
+import msgspec
 import pandas as pd
 import pypandoc
 import pytest
@@ -61,7 +62,7 @@ def one_run(paper, record, monkeypatch):
 def records_settings(record):
     from lr_core.settings import Settings
 
-    return Settings.from_dict(record["settings"])
+    return msgspec.convert(record["settings"], Settings)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from lr_lab.data import catalogue, fetch
 from lr_lab.panel.fields import Fields, sentence, written
 from lr_lab.panel.text import parse_tasks
 from lr_lab.plots.style import WIDTH
+from lr_lab.runs.forgotten import find_forgotten
 from lr_lab.runs.latent_plane import latent_plane
 
 PAGE = 760  # pixels: what a figure as wide as the text takes
@@ -216,14 +217,14 @@ def _details(sequence: TaskSequence, mode: str) -> str:
     """What is to be seen of one run, as HTML."""
     data, names = sequence.dataset, sequence.dataset.class_names
     planes = plots.latent_planes(*latent_plane(sequence), names)
-    confusion = plots.confusion_matrix(sequence.confusion(mode), [task.classes for task in sequence.learned], names)
-    lost, kept = sequence.forgotten(mode), sequence.memory
+    confusion = plots.confusion_matrix(sequence.confusion(mode), [task.classes for task in sequence.begun], names)
+    lost, kept = find_forgotten(sequence, mode), sequence.memory
     page = _section(
         "The latents", "Test images as the compressor sees them now, 36 numbers each, in the plane in which those of the "
         "first task vary most.", planes, "Latents of each task in a plane"
     )  # fmt: skip
     page += _section("What is taken for what", "", confusion, "Confusion matrix")
-    if len(sequence.learned) > 2:
+    if len(sequence.begun) > 2:
         matrix = plots.accuracy_matrix(sequence.matrix(mode))
         page += _section("Accuracy after each task", "", matrix, "Accuracy matrix")
     known = f"{len(lost.labels):,} of the {lost.known:,} old test images that were known."
@@ -231,7 +232,7 @@ def _details(sequence: TaskSequence, mode: str) -> str:
     page += _section("What was forgotten", known, images, "Forgotten images")
     if kept is None:
         return page + _section("What is remembered", "Nothing is kept.")
-    count = sum(len(task.train) for task in sequence.learned[: len(sequence.kept)])
+    count = sum(len(task.train) for task in sequence.begun[: len(sequence.kept)])
     words = (
         f"{len(kept):,} of {count:,} images, as latents with their labels: {sequence.memory_bytes:,} bytes. That is "
         f"{pixel_share(len(kept), count):.2%} of the images' pixels, as the paper counts, and "

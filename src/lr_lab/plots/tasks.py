@@ -19,7 +19,8 @@ from lr_lab.plots.style import WIDTH, accuracy_axis, draw_classes, name_legend, 
 from lr_lab.rounding import rounded
 
 if TYPE_CHECKING:
-    from lr_core.experiment import Evaluation, Forgotten
+    from lr_core.experiment import Evaluation
+    from lr_lab.runs.forgotten import Forgotten
 
 
 @styled

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lr_core.settings import EVALUATIONS, Case, Settings, find_case
+from lr_core.settings import CASES, EVALUATIONS, Case, Settings
 from lr_lab.data import catalogue
 from lr_lab.files import absolute, write_atomically
 from lr_lab.runs import store
@@ -67,7 +67,7 @@ def run(
         report(progress)
 
     result = train(
-        catalogue.load(run_id.dataset), find_case(run_id.case), run_id.seed, settings,
+        catalogue.load(run_id.dataset), CASES[run_id.case], run_id.seed, settings,
         compute=resolve(settings.precision, threads), checkpoints=Checkpoints(folder, key), report=progressed,
     )  # fmt: skip
     record = make_record(run_id, settings, result)
@@ -215,7 +215,6 @@ class _Arm:
             }
             for mode in EVALUATIONS
         }
-        sequence.compute.synchronize()
         memory, latest = sequence.memory, trainer.latest
         assert latest is not None
         sampled = {

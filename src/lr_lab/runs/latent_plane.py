@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.decomposition import PCA
+from torch import Tensor
 
 from lr_core.experiment import TaskSequence
 from lr_lab.rounding import rounded
@@ -18,13 +19,11 @@ def latent_plane(
     variance along the two components. These are of the first task's training latents. All are rounded.
     """
 
-    def rows(number: int, part: str) -> np.ndarray:
-        return sequence.latents(number, part).flatten(1).cpu().double().numpy()
+    def rows(positions: Tensor) -> np.ndarray:
+        return sequence.encode(positions).flatten(1).cpu().double().numpy()
 
-    basis = PCA(n_components=2, svd_solver="full").fit(rows(0, "train"))
-    points = [
-        (rounded(basis.transform(rows(number, "test")[:sample])), sequence.dataset.labels[task.test[:sample]].numpy())
-        for number, task in enumerate(sequence.tasks)
-    ]
+    basis = PCA(n_components=2, svd_solver="full").fit(rows(sequence.tasks[0].train))
+    tests = [task.test[:sample] for task in sequence.tasks]
+    points = [(rounded(basis.transform(rows(test))), sequence.dataset.labels[test].numpy()) for test in tests]
     first, second = rounded(basis.explained_variance_ratio_, 6)
     return points, (float(first), float(second))

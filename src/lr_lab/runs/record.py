@@ -17,7 +17,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lr_core.errors import UsageError
-from lr_core.settings import LIMIT, PROTOCOL_VERSION, Settings, find_case, is_whole
+from lr_core.settings import CASES, LIMIT, PROTOCOL_VERSION, Settings, is_whole
 from lr_lab.data import catalogue
 from lr_lab.runs.profiles import find_profile
 
@@ -36,7 +36,8 @@ class RunId:
 
     def __post_init__(self) -> None:
         find_profile(self.profile)
-        find_case(self.case)
+        if not is_whole(self.case) or self.case not in CASES:
+            raise UsageError(f"unknown case {short_repr(self.case)}; known are {', '.join(map(str, CASES))}")
         catalogue.describe(self.dataset)
         if not is_whole(self.seed, least=0):
             raise UsageError(f"seed is {short_repr(self.seed)}; it must be a whole number of at least 0, below 2**31")

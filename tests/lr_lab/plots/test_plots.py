@@ -12,11 +12,12 @@ import torch
 from drawn import OF_A_USER, SIGNS
 from matplotlib import font_manager
 
-from lr_core.experiment import Evaluation, Forgotten
+from lr_core.experiment import Evaluation
 from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.plots import style, thumbnails
 from lr_lab.plots.datasets import SAMPLES
+from lr_lab.runs.forgotten import Forgotten
 
 DRAWINGS = {
     "samples": lambda record, digits: plots.samples(digits),

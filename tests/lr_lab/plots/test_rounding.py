@@ -12,7 +12,7 @@ from drawn import figures_of, other_processor
 from matplotlib.figure import Figure
 
 from lr_core.experiment import Evaluation, TaskSequence
-from lr_core.settings import find_case
+from lr_core.settings import CASES
 from lr_lab import plots
 from lr_lab.plots import style
 from lr_lab.rounding import rounded
@@ -78,7 +78,7 @@ def test_a_record_has_coordinates_that_are_rounded_and_zeros_without_sign(digits
 
     monkeypatch.setattr(latent_plane_module, "PCA", lambda **options: Plane())
     settings = replace(TINY, memory_shares=(), max_epochs=1)
-    drawn = execute.train(digits, find_case(1), 0, settings)["latents"]
+    drawn = execute.train(digits, CASES[1], 0, settings)["latents"]
     assert drawn["explained_variance_ratio"] == [0.666667, 0.333333]
     assert {str(xy) for task in drawn["tasks"].values() for xy in task["xy"]} == {"[0.0, 0.6667]"}
 

@@ -11,7 +11,7 @@ from grids import without_timings
 
 from lr_core.errors import LatentReplayError
 from lr_core.experiment import arm_name
-from lr_core.settings import find_case
+from lr_core.settings import CASES
 from lr_lab.runs import execute, provenance
 from lr_lab.runs.checkpoints import Checkpoints
 from lr_lab.runs.record import make_record
@@ -161,7 +161,7 @@ def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
     folder, told = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms"), []
     damage(folder, arm)
     with pytest.warns(UserWarning, match=f"{arm}.safetensors: damaged checkpoint"):
-        result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(folder), report=told.append)
+        result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(folder), report=told.append)
     once = {name: 1 for name in tiny_arms}  # an arm that is read reports once, one that is trained after each epoch
     assert {name: sum(p.arm == name for p in told) for name in tiny_arms} == once | {arm: tiny.max_epochs}
     assert without_timings(make_record(run_id, tiny, result)) == without_timings(record)
@@ -170,7 +170,7 @@ def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
 def test_shares_that_hardly_differ_are_arms_of_their_own(digits, tiny, watched, tmp_path):
     folder = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms")
     settings = replace(tiny, memory_shares=(0.25, 0.25000001))
-    result = execute.train(digits, find_case(1), 0, settings, checkpoints=Checkpoints(folder))
+    result = execute.train(digits, CASES[1], 0, settings, checkpoints=Checkpoints(folder))
     assert [arm["memory_share"] for arm in result["arms"]] == [None, 0.25, 0.25000001, None]
 
 
@@ -184,7 +184,7 @@ def interrupted(digits, settings, folder, arm, epoch):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        execute.train(digits, find_case(1), 0, settings, checkpoints=Checkpoints(folder), report=stop)
+        execute.train(digits, CASES[1], 0, settings, checkpoints=Checkpoints(folder), report=stop)
 
 
 @pytest.mark.parametrize("arm", ["first-task", "replay-0.05", "no-replay"])
@@ -192,7 +192,7 @@ def test_an_interrupted_arm_goes_on_to_the_same_record(digits, tiny, tiny_arms, 
     told = []
     for epoch in range(1, tiny.max_epochs + 1):  # also after the last one, whose results were not kept yet
         interrupted(digits, tiny, tmp_path, arm, epoch)
-    result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
+    result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
     assert arm not in {progress.arm for progress in told}  # all of its epochs had been trained before
     assert without_timings(make_record(run_id, tiny, result)) == without_timings(record)
     seconds = next(a["seconds"] for a in result["arms"] if arm_name(a["arm"], a["memory_share"]) == arm)
@@ -208,6 +208,6 @@ def test_an_arm_that_another_library_began_is_trained_from_its_start(
     with pytest.warns(
         UserWarning, match="first-task: begun where sources_sha256 differed; it is trained from its start"
     ):
-        result = execute.train(digits, find_case(1), 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
+        result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
     assert [p.epoch for p in told if p.arm == "first-task"] == list(range(1, tiny.max_epochs + 1))
     assert result["arms"][0]["accuracy"] == record["arms"][0]["accuracy"]

@@ -327,16 +327,14 @@ def untimed(record):
 
 
 AGAIN = """
-import json, sys, torch
-from lr_core.experiment import encode, freeze
-from lr_core.settings import Settings, find_case
-from lr_core.tasks import split
+import json, msgspec, sys, torch
+from lr_core.settings import CASES, Settings
 from lr_lab.data import catalogue
 from lr_lab.runs import execute
 from lr_lab.runs.record import RunId, make_record
 torch.set_num_threads(1)
-settings = Settings.from_dict(json.loads(sys.argv[1]))
-result = execute.train(catalogue.load("digits"), find_case(1), 0, settings)
+settings = msgspec.json.decode(sys.argv[1], type=Settings)
+result = execute.train(catalogue.load("digits"), CASES[1], 0, settings)
 print(json.dumps(make_record(RunId("smoke", "digits", 1, 0), settings, result)))
 """
 
@@ -487,10 +485,10 @@ def test_golden_numbers(watched, tiny, request):
 def machine(monkeypatch):
     """Pretend to be a machine with these capabilities."""
 
-    def pretend(capabilities=(), cuda=False, mps=False):
+    def pretend(capabilities=(), accelerator=None):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(capabilities, True))
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        found = torch.device(accelerator) if accelerator else None
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found)
         for setting in ("deterministic", "benchmark"):  # set by resolve; put back after the test
             monkeypatch.setattr(torch.backends.cudnn, setting, getattr(torch.backends.cudnn, setting))
 
@@ -503,12 +501,12 @@ def machine(monkeypatch):
         ("auto", {}, "cpu", "fp32"),
         ("auto", {"capabilities": ["avx512_bf16", "amx_bf16"]}, "cpu", "fp32"),
         ("auto", {"capabilities": ["neon", "bf16"]}, "cpu", "fp32"),
-        ("auto", {"cuda": True}, "cuda", "bf16"),
-        ("auto", {"mps": True}, "mps", "fp32"),
-        ("auto", {"mps": True, "cuda": True}, "cuda", "bf16"),
-        ("fp32", {"cuda": True}, "cuda", "fp32"),
+        ("auto", {"accelerator": "cuda"}, "cuda", "bf16"),
+        ("auto", {"accelerator": "mps"}, "mps", "fp32"),
+        ("auto", {"accelerator": "xpu"}, "cpu", "fp32"),  # nothing was ever tried there
+        ("fp32", {"accelerator": "cuda"}, "cuda", "fp32"),
         ("bf16", {}, "cpu", "bf16"),
-        ("fp64", {"cuda": True, "mps": True}, "cpu", "fp64"),
+        ("fp64", {"accelerator": "cuda"}, "cpu", "fp64"),
     ],
 )
 def test_device_and_precision(machine, asked, machine_has, device, precision):
