@@ -116,7 +116,7 @@ def grid_command(
 def figures(names: tuple[str, ...], folder: Path | None) -> None:
     """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named.
 
-    Sheets of the images behind the latent maps go to the folder `points` in theirs, and how long a set took to seconds.csv.
+    How long each set took is written to seconds.csv beside them.
     """
     import pandas as pd
 
@@ -124,7 +124,6 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
     from lr_lab.data import catalogue, fetch
     from lr_lab.files import project_root
     from lr_lab.grid.notebook import executed
-    from lr_lab.plots import thumbnails
 
     folder = folder or project_root() / "report" / "figures"
     names = names or catalogue.PAPER_DATASETS
@@ -138,7 +137,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
     for name in names:
         began = time.perf_counter()
         with executed("datasets", {"names": [name], "folder": str(folder)}):
-            thumbnails.draw(catalogue.load(name), folder / "points", find_profile("paper").settings)
+            pass
         took[name] = round(time.perf_counter() - began)
         files.write_atomically(
             table, pd.Series(took, name="seconds").sort_index().to_csv(index_label="dataset").encode()

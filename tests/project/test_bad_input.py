@@ -41,7 +41,6 @@ from lr_lab.data.idx import IDX_PARTS, parse_idx
 from lr_lab.grid import dask, notebook, plan, schedule
 from lr_lab.grid.local import LocalExecutor
 from lr_lab.grid.notebook import NotebookError, executed
-from lr_lab.plots import thumbnails
 from lr_lab.runs import results, store
 from lr_lab.runs.profiles import PROFILES
 from lr_lab.runs.record import RunId, digest
@@ -504,7 +503,6 @@ def desk(record, run_id, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(files, "project_root", lambda: folder)
-        patch.setattr(thumbnails, "draw", lambda *arguments: None)
         patch.setattr(plan, "RUNS", folder / "runs")
         patch.setattr(plan, "CACHE", folder / "cache")
         patch.setattr(schedule, "run_grid", lambda due, executor, **options: [])
