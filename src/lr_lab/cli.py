@@ -105,7 +105,7 @@ def grid_command(
     can = _with_data(due) if executor == "pool" else due  # the workers of a cluster have data of their own
     failures = _run(can, runs or plan.RUNS, cache or plan.CACHE, workers, executor, force) if can else []
     for outcome in failures:
-        click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
+        click.echo(f"failed: {outcome.run}: {outcome.error}", err=True)
     if failures or (len(can) < len(due) and not skip_missing):
         sys.exit(1)
 
@@ -123,7 +123,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
     from lr_lab import files
     from lr_lab.data import catalogue, fetch
     from lr_lab.files import project_root
-    from lr_lab.grid.notebook import executed
+    from lr_lab.grid.notebook import run_notebook
 
     folder = folder or project_root() / "report" / "figures"
     names = names or catalogue.PAPER_DATASETS
@@ -136,8 +136,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
         fetch.fetch(name)
     for name in names:
         began = time.perf_counter()
-        with executed("datasets", {"names": [name], "folder": str(folder)}):
-            pass
+        run_notebook("datasets", {"names": [name], "folder": str(folder)})
         took[name] = round(time.perf_counter() - began)
         files.write_atomically(
             table, pd.Series(took, name="seconds").sort_index().to_csv(index_label="dataset").encode()
@@ -220,7 +219,7 @@ def _run(due: list, runs: Path, cache: Path, workers: int | None, executor_name:
 
         def watch(done: float, underway: dict) -> None:
             nonlocal reported
-            words = "; ".join(f"{run.stem}: {word}" for run, word in underway.items())
+            words = "; ".join(f"{run.stem}: {progress}" for run, progress in underway.items())
             if terminal:
                 bar.n = done
                 bar.set_postfix_str(words)

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -65,25 +66,18 @@ def library() -> str:
 @cache
 def _sources() -> dict[str, object]:
     """Git commit, whether the library differed from it, and a digest of the library as it was imported."""
-
-    checkout = LIBRARY.parents[1]
-    # Without what git tells its hooks, which may be of another repository.
-    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
-
-    def git(*arguments: str) -> str | None:
-        if not (checkout / ".git").exists():  # an unpacked archive, perhaps inside another repository
-            return None
-        try:
-            command = ["git", "-C", str(LIBRARY.parent), *arguments]
-            return subprocess.run(
-                command, capture_output=True, text=True, check=True, timeout=10, env=environment
-            ).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return None
-
-    changes = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
+    commit = changes = None
+    if (LIBRARY.parents[1] / ".git").exists():  # else an unpacked archive, perhaps inside another repository
+        # Without what git tells its hooks, which may be of another repository.
+        environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+        command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            shown = subprocess.run(
+                command, cwd=LIBRARY.parent, capture_output=True, text=True, check=True, timeout=10, env=environment
+            ).stdout
+            commit, changes = re.findall(r"^# branch.oid (\w+)$", shown, re.M), re.findall("^[^#]", shown, re.M)
     return {
-        "commit": git("rev-parse", "HEAD"),
+        "commit": commit[0] if commit else None,
         "uncommitted_changes": None if changes is None else bool(changes),
         "sources_sha256": library(),
     }
