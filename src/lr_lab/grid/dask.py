@@ -80,8 +80,8 @@ class DaskExecutor(Executor):
             return future.result()
         except KilledWorker as error:
             raise LatentReplayError(
-                f"workers that had it died, {error.allowed_failures + 1} one after the other, the last at "
-                f"{error.last_worker.address}: it may be what kills them; look into their logs, for memory first"
+                f"{error.allowed_failures + 1} workers died while they made it, the last at {error.last_worker.address}; "
+                "look in their logs whether memory ran out"
             ) from error
         except (CancelledError, distributed.comm.CommClosedError) as error:
             raise LatentReplayError(

@@ -58,7 +58,7 @@ def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, f
 
 def _judge(run: RunId, runs: Path, cache: Path, force: bool) -> Planned:
     settings = find_profile(run.profile).settings
-    record = standing_record(run, runs)
+    record = existing_record(run, runs)
     if record is None:
         finished = Checkpoints(cache / run.key(settings)).finished()
         return Planned(run, True, f"no record, {finished} arms kept" if finished else "no record")
@@ -70,7 +70,7 @@ def _judge(run: RunId, runs: Path, cache: Path, force: bool) -> Planned:
     return Planned(run, True, "; ".join(_differences(record, run.basis(settings))), seconds)
 
 
-def standing_record(run: RunId, runs: Path) -> dict | LatentReplayError | None:
+def existing_record(run: RunId, runs: Path) -> dict | LatentReplayError | None:
     """The record that a run has, or what is wrong with it, or None."""
     path = run.record(runs)
     try:

@@ -14,7 +14,7 @@ from lr_core.errors import LatentReplayError
 from lr_lab import files
 from lr_lab.grid.local import Executor
 from lr_lab.grid.notebook import first_line
-from lr_lab.grid.plan import CACHE, RUNS, standing_record
+from lr_lab.grid.plan import CACHE, RUNS, existing_record
 from lr_lab.runs import store
 from lr_lab.runs.checkpoints import Checkpoints, Progress, read_progress
 from lr_lab.runs.profiles import find_profile
@@ -56,8 +56,8 @@ def run_grid(
     for folder in dict.fromkeys([*(run.record(runs).parent for run in due), cache]):  # before hours of training
         _check_writable(folder)
     keys = {run: run.key(find_profile(run.profile).settings) for run in due}
-    standing = {run: standing_record(run, runs) for run in due} if force else {}
-    replaced = {run: record["sha256"] for run, record in standing.items() if isinstance(record, dict)}
+    existing = {run: existing_record(run, runs) for run in due} if force else {}
+    replaced = {run: record["sha256"] for run, record in existing.items() if isinstance(record, dict)}
     outcomes: list[Outcome] = []
     locked: set[RunId] = set()
     pool = ThreadPoolExecutor(max(1, workers))
@@ -104,7 +104,7 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
             time.sleep(1)  # the other process needs longer than that
             return Outcome(run, 0.0, locked=True)
         with lock:
-            record = standing_record(run, runs)
+            record = existing_record(run, runs)
             if isinstance(record, LatentReplayError):
                 aside = files.set_aside(path)
                 warnings.warn(f"damaged record: set aside as {aside}, the run is made again", stacklevel=2)

@@ -41,7 +41,7 @@ def samples(dataset: Dataset, columns: int = SAMPLES) -> Figure:
 
 @styled
 def glyph_rows(dataset: Dataset) -> Figure:
-    """One row a class, led by the character that its images are a form of (Figure 4: modern hiragana)."""
+    """One row a class, with its modern character at the left (Figure 4: hiragana)."""
     classes = len(dataset.class_names)
     figure = Figure((WIDTH, WIDTH * classes / (SAMPLES + 1) * 0.96))
     left, right = figure.subplots(1, 2, width_ratios=(1, SAMPLES))

@@ -145,13 +145,14 @@ def _family_with(character: str) -> str | None:
     if has_character(japanese, character):
         font_manager.fontManager.addfont(japanese)
         return font_manager.get_font(japanese).family_name
-    upright = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.weight == 400]
-    for font in sorted(upright, key=lambda font: (font.name, font.fname)):
-        if "LastResort" not in font.name.replace(" ", "") and has_character(
-            font.fname, character
-        ):  # which has only boxes
-            return font.name
-    return None
+    fonts = sorted(
+        (font.name, font.fname)
+        for font in font_manager.fontManager.ttflist
+        if font.style == "normal"
+        and font.weight == 400
+        and "LastResort" not in font.name.replace(" ", "")  # only boxes
+    )
+    return next((name for name, file in fonts if has_character(file, character)), None)
 
 
 @functools.cache

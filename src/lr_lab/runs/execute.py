@@ -44,7 +44,7 @@ def run(
     Parameters
     ----------
     runs : folder of all runs; with it the record is written to `run_id.record(runs)`
-    cache : folder for checkpoints and progress. It is not cleared: who keeps the record does that
+    cache : folder for checkpoints and progress. Checkpoints stay: the caller removes them once it has the record
     threads : that share the work of a step; None for as many as PyTorch has. Results do not depend on it
     report : called after every epoch
 

@@ -22,7 +22,7 @@ LIBRARY = Path(lr_core.__file__).resolve().parent
 
 
 def stamp(compute: Compute) -> dict[str, object]:
-    """What is recorded of the making of each arm, at its start; the time in UTC, ISO 8601."""
+    """What a record says of how an arm was made, taken at its start; the time in UTC, ISO 8601."""
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {"started": started, **describe(compute), **_sources(), "versions": _versions()}
 
@@ -39,7 +39,7 @@ def describe(compute: Compute) -> dict[str, object]:
 
 
 def _processor() -> str:
-    """The processor's name as its maker gives it, or the architecture where none is to be had."""
+    """The processor's name, or its architecture where the system gives no name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -68,7 +68,7 @@ def _sources() -> dict[str, object]:
     """Git commit, whether the library differed from it, and a digest of the library as it was imported."""
     commit = changes = None
     if (LIBRARY.parents[1] / ".git").exists():  # else an unpacked archive, perhaps inside another repository
-        # Without what git tells its hooks, which may be of another repository.
+        # Git sets these for its hooks, and they may name another repository.
         environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
         command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
