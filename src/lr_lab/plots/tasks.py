@@ -58,7 +58,8 @@ def _draw_tasks(axes: Axes, evaluations: Sequence[Evaluation], mode: str) -> Non
             start = x
             axes.axvline(start, color="#999999", linewidth=0.6)
         x = start + each.epoch
-        curves += [[] for _ in range(len(curves), each.task + 1)]
+        if each.task == len(curves):
+            curves.append([])
         for curve, accuracy in zip(curves, each.accuracy[mode], strict=True):
             curve.append((x, accuracy))
     for task, curve in enumerate(curves):
@@ -69,7 +70,7 @@ def _draw_tasks(axes: Axes, evaluations: Sequence[Evaluation], mode: str) -> Non
 def latent_planes(
     planes: Sequence[tuple[np.ndarray, np.ndarray]], shares: tuple[float, float], class_names: Sequence[str]
 ) -> Figure:
-    """Latents of each task in one plane with the same axes (`TaskSequence.plane`), coloured by class."""
+    """Latents of each task in one plane with the same axes (from `latent_plane`), coloured by class."""
     columns = min(len(planes), 3)
     rows = -(-len(planes) // columns)
     figure = Figure((WIDTH, rows * WIDTH / columns * (0.95 if columns > 2 else 0.8)))
