@@ -153,16 +153,16 @@ class _Arm:
 
     def _train(self, report: Report) -> dict:
         sequence, settings = self.sequence, self.sequence.settings
-        began, made = time.perf_counter(), provenance.stamp(sequence.compute)
+        began, stamp = time.perf_counter(), provenance.stamp(sequence.compute)
         self._add_to_curve(sequence.begin())
         trainer = sequence.trainer
-        unfinished = self._unfinished(made)
+        unfinished = self._unfinished(stamp)
         if unfinished is not None:
             tensors, kept = unfinished
             restore(trainer, tensors, Epoch(**kept["epoch"]))
             sequence.predict()
             self.curve, self.last_correct = kept["curve"], kept["last_correct"]
-            made, began = kept["provenance"], began - kept["seconds"]
+            stamp, began = kept["provenance"], began - kept["seconds"]
         for epoch in sequence.epochs():
             self.curve["train_accuracy"].append(epoch.train_accuracy)
             self.curve["loss"].append(epoch.loss)
@@ -170,7 +170,7 @@ class _Arm:
                 self._add_to_curve(sequence.evaluations[-1])
             unfinished_result = {
                 "epoch": dataclasses.asdict(epoch), "curve": self.curve, "last_correct": self.last_correct,
-                "seconds": time.perf_counter() - began, "provenance": made,
+                "seconds": time.perf_counter() - began, "provenance": stamp,
             }  # fmt: skip
             self.checkpoints.write(self.name, state(trainer), unfinished_result, finished=False)
             report(Progress(self.name, epoch.number / settings.max_epochs, epoch.number, epoch.train_accuracy))
@@ -201,7 +201,7 @@ class _Arm:
                 "accuracy": accuracy,
                 "curve": self.curve,
                 "confusion": {mode: sequence.confusion(mode) for mode in EVALUATIONS},
-                "provenance": made,
+                "provenance": stamp,
             },
             "sample": {"predicted": predicted, "last_correct": self.last_correct},
         }
@@ -221,13 +221,13 @@ class _Arm:
             for place in correct.nonzero().flatten().tolist():
                 last[place] = evaluation.epoch
 
-    def _unfinished(self, made: dict[str, object]) -> tuple[dict[str, Tensor], dict] | None:
+    def _unfinished(self, stamp: dict[str, object]) -> tuple[dict[str, Tensor], dict] | None:
         """The checkpoint of an interrupted arm, if the same library on a machine like this one began it."""
         kept = self.checkpoints.read(self.name, finished=False)
         if kept is None:
             return None
         began = kept[1]["provenance"]
-        differ = [key for key in began if key != "started" and began[key] != made.get(key)]
+        differ = [key for key in began if key != "started" and began[key] != stamp.get(key)]
         if differ:  # else the provenance of the arm would not be true
             warnings.warn(
                 f"{self.name}: begun where {', '.join(differ)} differed; it is trained from its start", stacklevel=2
