@@ -108,6 +108,7 @@ lab: $(READY) ## open the notebooks in JupyterLab
 ##@ Training
 figures: $(READY) ## draw the figures of the data sets anew (a minute; needs the data)
 	@$(PY) -m lr_lab figures
+	@$(PY) report/thumbnails.py
 
 data: $(READY) ## find, fetch and verify MNIST, KMNIST and Fashion-MNIST
 	@$(PY) -m lr_lab data

@@ -14,7 +14,6 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from lr_core.memory import pixel_share
 from lr_lab.plots.runs import arm_name, curve_legend, draw_curves, draw_latents, second_task_arms
 from lr_lab.plots.style import (
-    ARM_COLOURS,
     EVALUATION_NAMES,
     TASK_COLOURS,
     WIDTH,
@@ -26,6 +25,8 @@ from lr_lab.plots.style import (
 )
 from lr_lab.rounding import rounded
 
+# Of the second task's arms in their order: budgets are amounts, so steps of one hue, the smallest the lightest.
+ARM_COLOURS = ("#b65d92", "#8a3a6b", "#5a1f44", "#6b6b6b")
 EVALUATION_STYLES: dict[str, Any] = {"running": "-", "batch": (0, (1, 1.2)), "mixed": (0, (4, 1.5))}
 
 
@@ -53,7 +54,8 @@ def latents_grid(records: Sequence[Mapping], class_names: Sequence[str]) -> Figu
     figure = Figure((WIDTH, WIDTH * 0.58))
     axes = figure.subplots(2, len(records), sharex="col", sharey="col", squeeze=False)
     for column, record in zip(axes.T, records, strict=True):
-        draw_latents(column, record, class_names)
+        for axis, task in zip(column, ("first", "second"), strict=True):
+            draw_latents(axis, record, task, class_names)
         column[0].set_title(f"case {record['run']['case']}")
     for axis in axes.flat:
         axis.tick_params(labelsize=6)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import charts
 import numpy as np
 import pandas as pd
+import thumbnails
 from edition import HERE, PROFILE, ours
 from findings import arms
 from IPython.display import Markdown
@@ -29,7 +30,6 @@ from words import NOT_RUN, hours
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.plots import thumbnails
 from lr_lab.plots.runs import LATENT_POINTS, second_task_arms
 from lr_lab.runs import results
 

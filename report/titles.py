@@ -7,8 +7,10 @@ import re
 import warnings
 from html import escape
 
-from lr_lab import plots
+from matplotlib import font_manager
+
 from lr_lab.data import catalogue
+from lr_lab.plots.style import has_character, japanese_font
 
 
 class Title(str):
@@ -34,5 +36,8 @@ def title(dataset: str) -> Title:
 
 @functools.cache  # once, however often the title is used
 def _warn_of_missing_font(dataset: str, title: str) -> None:
-    if words := plots.without_font(title):
+    # The PDF is set in the fonts of the project's packages.
+    fonts = font_manager.findfont("DejaVu Sans"), str(japanese_font().get_file())
+    words = [w for w in title.split() if not all(any(has_character(font, sign) for font in fonts) for sign in w)]
+    if words:
         warnings.warn(f"{dataset}: the PDF has no font for {', '.join(words)} in its title; the page has", stacklevel=3)

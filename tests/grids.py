@@ -16,7 +16,7 @@ import safetensors
 
 from lr_lab import files
 from lr_lab.runs import store
-from lr_lab.runs.execute import read_progress
+from lr_lab.runs.checkpoints import read_progress
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId
 

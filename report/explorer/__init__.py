@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import thumbnails
+from charts import ARM_COLOURS
 from edition import Runs, ours
 from IPython.display import Markdown
 from provenance import page as notebook
@@ -20,7 +22,6 @@ from lr_core.experiment import arm_name
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.plots import thumbnails
 from lr_lab.runs.profiles import find_profile
 
 HERE = Path(__file__).parent
@@ -61,9 +62,7 @@ def data(runs: Runs) -> dict:
         "colours": {
             "tasks": list(plots.TASK_COLOURS.values()),
             "classes": plots.CLASS_COLOURS,
-            "arms": dict(
-                zip(map(_key, arms), (*plots.ARM_COLOURS[: len(arms) - 1], plots.ARM_COLOURS[-1]), strict=True)
-            ),
+            "arms": dict(zip(map(_key, arms), (*ARM_COLOURS[: len(arms) - 1], ARM_COLOURS[-1]), strict=True)),
         },
         "markers": plots.MARKERS,
         "columns": thumbnails.COLUMNS,

@@ -105,7 +105,7 @@ def grid_command(
     can = _with_data(due) if executor == "pool" else due  # the workers of a cluster have data of their own
     failures = _run(can, runs or plan.RUNS, cache or plan.CACHE, workers, executor, force) if can else []
     for outcome in failures:
-        click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
+        click.echo(f"failed: {outcome.run}: {outcome.error}", err=True)
     if failures or (len(can) < len(due) and not skip_missing):
         sys.exit(1)
 
@@ -116,15 +116,14 @@ def grid_command(
 def figures(names: tuple[str, ...], folder: Path | None) -> None:
     """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named.
 
-    Sheets of the images behind the latent maps go to the folder `points` in theirs, and how long a set took to seconds.csv.
+    How long each set took is written to seconds.csv beside them.
     """
     import pandas as pd
 
     from lr_lab import files
     from lr_lab.data import catalogue, fetch
     from lr_lab.files import project_root
-    from lr_lab.grid.notebook import executed
-    from lr_lab.plots import thumbnails
+    from lr_lab.grid.notebook import run_notebook
 
     folder = folder or project_root() / "report" / "figures"
     names = names or catalogue.PAPER_DATASETS
@@ -137,8 +136,7 @@ def figures(names: tuple[str, ...], folder: Path | None) -> None:
         fetch.fetch(name)
     for name in names:
         began = time.perf_counter()
-        with executed("datasets", {"names": [name], "folder": str(folder)}):
-            thumbnails.draw(catalogue.load(name), folder / "points", find_profile("paper").settings)
+        run_notebook("datasets", {"names": [name], "folder": str(folder)})
         took[name] = round(time.perf_counter() - began)
         files.write_atomically(
             table, pd.Series(took, name="seconds").sort_index().to_csv(index_label="dataset").encode()
@@ -221,7 +219,7 @@ def _run(due: list, runs: Path, cache: Path, workers: int | None, executor_name:
 
         def watch(done: float, underway: dict) -> None:
             nonlocal reported
-            words = "; ".join(f"{run.stem}: {word}" for run, word in underway.items())
+            words = "; ".join(f"{run.stem}: {progress}" for run, progress in underway.items())
             if terminal:
                 bar.n = done
                 bar.set_postfix_str(words)

@@ -41,8 +41,7 @@ from lr_lab.data import catalogue, sources
 from lr_lab.data.idx import IDX_PARTS, parse_idx
 from lr_lab.grid import dask, notebook, plan, schedule
 from lr_lab.grid.local import LocalExecutor
-from lr_lab.grid.notebook import NotebookError, executed
-from lr_lab.plots import thumbnails
+from lr_lab.grid.notebook import run_notebook
 from lr_lab.runs import results, store
 from lr_lab.runs.profiles import PROFILES
 from lr_lab.runs.record import RunId, digest
@@ -439,18 +438,15 @@ def test_a_record_that_is_far_too_large_is_not_read_into_memory(place, endless):
     name=st.text().filter(lambda name: name not in ("dataset", "case", "seed", "profile", "runs", "cache", "threads")),
 )
 def test_an_unknown_parameter_is_refused_before_anything_runs(name):
-    with (
-        pytest.raises(UsageError, match="case.ipynb has no parameter") as refused,
-        executed("case", {name: 1}),
-    ):
-        pass
+    with pytest.raises(UsageError, match="case.ipynb has no parameter") as refused:
+        run_notebook("case", {name: 1})
     one_line(str(refused.value))
 
 
 @pytest.mark.long
 def test_a_parameter_of_the_wrong_type_is_one_line():
-    with pytest.raises(NotebookError) as refused, executed("case", {"threads": "two"}):
-        pass
+    with pytest.raises(LatentReplayError) as refused:
+        run_notebook("case", {"threads": "two"})
     assert "UsageError: threads is 'two'; it must be a whole number from 1 to 1024" in one_line(str(refused.value))
 
 
@@ -477,14 +473,13 @@ def desk(record, run_id, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(files, "project_root", lambda: folder)
-        patch.setattr(thumbnails, "draw", lambda *arguments: None)
         patch.setattr(plan, "RUNS", folder / "runs")
         patch.setattr(plan, "CACHE", folder / "cache")
         patch.setattr(schedule, "run_grid", lambda due, executor, **options: [])
         patch.setattr(dask, "DaskExecutor", NoCluster)
         patch.setattr(catalogue, "raw_folder", lambda: folder / "raw")
         patch.setattr(sources, "attempts", lambda info: [])
-        patch.setattr(notebook, "executed", lambda name, parameters: contextlib.nullcontext(b""))
+        patch.setattr(notebook, "run_notebook", lambda name, parameters: b"")
         yield folder
 
 

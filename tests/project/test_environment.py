@@ -651,7 +651,7 @@ def test_stored_outputs_are_compared_without_settings_of_the_user(of_a_user: dic
 def test_notebooks_of_the_grid_run_without_settings_of_the_user(of_a_user: dict[str, str], facts: Path, tmp_path: Path):
     source = f"""from lr_lab.grid import notebook
 notebook.NOTEBOOKS = notebook.Path({str(facts.parent)!r})
-with notebook.executed("facts", {{}}) as made: print(made.decode())"""
+print(notebook.run_notebook("facts", {{}}).decode())"""
     done = run("-c", source, folder=tmp_path, **of_a_user)
     outputs, stored = (
         [cell["outputs"] for cell in json.loads(text)["cells"]] for text in (done.stdout, facts.read_text())

@@ -205,7 +205,7 @@ def test_the_notebooks_that_run_are_the_project_s_own():
                 name = ast.unparse(node.func)
                 if name.endswith("execute_notebook"):
                     runs.add(path.name)
-                elif name.endswith("executed"):
+                elif name.endswith("run_notebook"):
                     assert isinstance(node.args[0], ast.Constant), f"{path.name}, line {node.lineno}: not a fixed name"
                     named.add(node.args[0].value)
     assert runs == {"notebook.py"}

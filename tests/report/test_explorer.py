@@ -3,17 +3,18 @@
 import importlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from browser import DESKTOP, PHONE, TABLET, findings, visit
 from playwright.sync_api import expect
 
 from lr_core.settings import CASES, EVALUATIONS
 from lr_core.tasks import split
 from lr_lab.data import catalogue
-from lr_lab.plots import thumbnails
 from lr_lab.runs.profiles import find_profile
 
 REPORT = Path(__file__).resolve().parents[2] / "report"
@@ -28,6 +29,11 @@ def explorer():
         patch.syspath_prepend(REPORT)
         patch.delenv("LR_PROFILE", raising=False)
         yield importlib.import_module("explorer")
+
+
+@pytest.fixture(scope="module")
+def thumbnails(explorer):
+    return explorer.thumbnails
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +87,7 @@ def test_differences_are_ours_less_published(data):
                     assert shade in range(5)
 
 
-def test_points_are_those_of_the_record(data, committed):
+def test_points_are_those_of_the_record(data, committed, thumbnails):
     for name, record in committed.items():
         shown = data["runs"][name]
         for place, task in enumerate(record["latents"]["tasks"].values()):
@@ -124,7 +130,7 @@ def test_every_point_has_an_image_and_they_are_small(data):
 
 
 @pytest.mark.parametrize("name", catalogue.PAPER_DATASETS)
-def test_sheets_are_drawn_before_the_run_and_fit_its_record(name, committed, tmp_path, monkeypatch):
+def test_sheets_are_drawn_before_the_run_and_fit_its_record(name, committed, thumbnails, tmp_path, monkeypatch):
     """From seed and settings alone come the names that the records ask for, and the images, to half a level of grey."""
     if name not in catalogue.available():
         pytest.skip(f"{name} is not on this machine")
@@ -146,7 +152,7 @@ def test_sheets_are_drawn_before_the_run_and_fit_its_record(name, committed, tmp
                 assert np.abs(thumbnails.read(SHEETS / f"{stem}.webp") - images).max() <= 8
 
 
-def test_a_sheet_returns_its_images(digits, tmp_path):
+def test_a_sheet_returns_its_images(digits, thumbnails, tmp_path):
     path = tmp_path / "sheet.webp"
     images = digits.images[:20]
     path.write_bytes(thumbnails.sheet(images))
@@ -156,7 +162,13 @@ def test_a_sheet_returns_its_images(digits, tmp_path):
     assert not read[20:].any()
 
 
-def test_another_sample_has_another_name(digits, tiny):
+def test_sheets_are_drawn_of_small_classes(digits, thumbnails, tmp_path, tiny):
+    few = torch.cat([(digits.labels == number).nonzero().flatten()[:12] for number in range(10)])
+    small = replace(digits, images=digits.images[few], labels=digits.labels[few])
+    assert thumbnails.draw(small, tmp_path, replace(tiny, images_per_class=None))
+
+
+def test_another_sample_has_another_name(digits, thumbnails, tiny):
     stems = set()
     for seed in (0, 1):
         sample = split(digits, (0, 1, 2, 3, 4), tiny, seed).test.tolist()
@@ -430,7 +442,7 @@ def test_pointing_shows_an_image_and_clicking_keeps_it(opened, data):
 
 
 @pytest.mark.parametrize("point", [0, 149, 150, 299])
-def test_the_image_is_the_points(opened, data, point):
+def test_the_image_is_the_points(opened, data, thumbnails, point):
     page = opened(f"#explore=mnist,1,no-replay,mixed,class,end,{point}")
     pixels = page.evaluate("""async () => {
         const canvas = document.querySelector("[data-part=point] canvas").getContext("2d");

@@ -1,1 +1,1 @@
-"""Many runs: which are due (`plan`), having them made (`schedule`), here (`local`) or on a cluster (`dask`)."""
+"""Many runs: which are due (`plan`), making them (`schedule`), on this machine (`local`) or on a cluster (`dask`)."""

@@ -7,11 +7,8 @@ record and notebook. It finds or fetches the data itself, and verifies them by c
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import dask.config
@@ -24,8 +21,7 @@ from lr_lab.data import fetch
 from lr_lab.files import project_root
 from lr_lab.grid.local import Executor, LocalExecutor
 from lr_lab.runs import provenance
-from lr_lab.runs.checkpoints import Checkpoints, Progress
-from lr_lab.runs.execute import read_progress, write_progress
+from lr_lab.runs.checkpoints import Checkpoints, Progress, read_progress, write_progress
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId
 
@@ -61,23 +57,18 @@ class DaskExecutor(Executor):
         # Key of a run -> its folder here, and its result.
         self._at_work: dict[str, tuple[Path, distributed.Future]] = {}
         self._stopped = False
-        with ExitStack() as stack:
-            if not address:
-                address = stack.enter_context(
-                    distributed.LocalCluster(
-                        n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None,
-                        silence_logs=logging.CRITICAL,
-                    )
-                )  # fmt: skip
-            try:
-                self.client = stack.enter_context(distributed.Client(address, timeout=PATIENCE))
-            except (OSError, ValueError) as error:
-                raise LatentReplayError(
-                    f"no dask scheduler answers at {address}; start one there, or unset DASK_SCHEDULER_ADDRESS for one on "
-                    "this machine"
-                ) from error
-            self.client.subscribe_topic(TOPIC, self._note)
-            self._exits = stack.pop_all()
+        self._cluster = None if address else distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )  # fmt: skip
+        try:
+            self.client = distributed.Client(address or self._cluster, timeout=PATIENCE)
+        except (OSError, ValueError) as error:
+            raise LatentReplayError(
+                f"no dask scheduler answers at {address}; start one there, or unset DASK_SCHEDULER_ADDRESS for one on "
+                "this machine"
+            ) from error
+        self.client.subscribe_topic(TOPIC, self._note)
 
     def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
         """See `Executor`. Checkpoints of the run are on its worker; its progress is written to the folder here."""
@@ -89,8 +80,8 @@ class DaskExecutor(Executor):
             return future.result()
         except KilledWorker as error:
             raise LatentReplayError(
-                f"workers that had it died, {error.allowed_failures + 1} one after the other, the last at "
-                f"{error.last_worker.address}: it may be what kills them; look into their logs, for memory first"
+                f"{error.allowed_failures + 1} workers died while they made it, the last at {error.last_worker.address}; "
+                "look in their logs whether memory ran out"
             ) from error
         except (CancelledError, distributed.comm.CommClosedError) as error:
             raise LatentReplayError(
@@ -105,12 +96,14 @@ class DaskExecutor(Executor):
         self.client.cancel([future for _, future in list(self._at_work.values())])
 
     def __exit__(self, *error: object) -> None:
-        self._exits.close()
+        self.client.close()
+        if self._cluster is not None:
+            self._cluster.close()
 
     def describe(self) -> str:
         """Workers and scheduler, for the user."""
-        workers = len(self.client.scheduler_info(n_workers=-1)["workers"])
-        return f"{workers} workers of the dask scheduler at {self.client.scheduler.address}"
+        scheduler = self.client.scheduler_info(n_workers=-1)
+        return f"{len(scheduler['workers'])} workers of the dask scheduler at {scheduler['address']}"
 
     def _note(self, event: tuple[float, dict]) -> None:
         message = event[1]
@@ -136,41 +129,23 @@ def _make(run: RunId, key: str, library: str) -> tuple[dict, bytes]:
     def wanted() -> bool:
         return task in worker.state.tasks and worker.state.tasks[task].state == "executing"
 
-    with (
-        LocalExecutor() as kernels,
-        _followed(kernels, folder, wanted, lambda message: worker.log_event(TOPIC, message)),
-    ):
-        while (lock := files.lock(folder / "lock")) is None:  # the kernel of a dead worker may still be ending
-            if not wanted():
-                raise LatentReplayError("stopped")
-            time.sleep(0.2)
-        with lock:
-            made = kernels(run, folder, lock.fileno())
-            Checkpoints(folder).clear()
-    return made
-
-
-@contextmanager
-def _followed(
-    kernels: LocalExecutor, folder: Path, wanted: Callable[[], bool], send: Callable[[dict], None]
-) -> Iterator[None]:
-    """Inside, the run's progress is sent as it changes, and its kernel stops when the run is cancelled."""
-    over = threading.Event()
-
-    def follow() -> None:
+    while (lock := files.lock(folder / "lock")) is None:  # the kernel of a dead worker may still be ending
+        if not wanted():
+            raise LatentReplayError("stopped")
+        time.sleep(0.2)
+    with lock, LocalExecutor() as kernels, ThreadPoolExecutor(1) as thread:
+        made = thread.submit(kernels, run, folder, lock.fileno())
         sent = None
-        while not over.wait(1):
-            if not wanted():
-                kernels.stop()
-            progress = read_progress(folder)
-            if progress is not None and progress != sent:
-                send({"key": folder.name, "progress": vars(progress)})
-                sent = progress
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        try:
+            while wait([made], timeout=1).not_done:
+                if not wanted():
+                    kernels.stop()
+                progress = read_progress(folder)
+                if progress is not None and progress != sent:
+                    worker.log_event(TOPIC, {"key": key, "progress": vars(progress)})
+                    sent = progress
+        finally:
+            kernels.stop()
+        result = made.result()
+        Checkpoints(folder).clear()
+    return result

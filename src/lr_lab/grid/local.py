@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 from lr_core.errors import LatentReplayError
-from lr_lab.grid.notebook import executed
+from lr_lab.grid.notebook import run_notebook
 from lr_lab.runs import store
 from lr_lab.runs.record import RunId
 
-FILES, FILES_OF_A_KERNEL = 64, 64  # open at a time in this process, sockets and pipes too, with room to spare
-
-
-def _allow_files(needed: int, workers: int) -> None:
-    """Raise this process's own limit of open files as far as it may be, or is needed.
-
-    Without a free file ZeroMQ ends the process, and a kernel dies without a message.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = sys.maxsize if hard == resource.RLIM_INFINITY else hard
-    if most < needed:
-        raise LatentReplayError(
-            f"only {most} files may be open at a time, and {workers} runs at a time need {needed}: "
-            f"allow more (ulimit -n {needed}), or take fewer --workers"
-        )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+FILES = 64  # that this process may have open at a time, and as many for each kernel; sockets and pipes count
 
 
 class Executor(AbstractContextManager[Any], Protocol):
@@ -60,31 +43,35 @@ class LocalExecutor(Executor):
     """
 
     def __init__(self, workers: int = 1) -> None:
-        _allow_files(FILES + FILES_OF_A_KERNEL * workers, workers)
-        self._lifeline, end = os.pipe()
-        self._end = open(end, "wb")  # noqa: SIM115 (closed by `stop`)
+        needed = FILES * (workers + 1)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Without a free file ZeroMQ ends the process, and a kernel dies without a message.
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise LatentReplayError(
+                f"only {hard} files may be open at a time, and {workers} runs at a time need {needed}: "
+                f"allow more (ulimit -n {needed}), or take fewer --workers"
+            )
+        if soft != resource.RLIM_INFINITY and soft < needed:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        self.stop_pipe, writing_end = os.pipe()
+        self._writing_end = open(writing_end, "wb")  # noqa: SIM115 (closed by `stop`)
 
     def __call__(self, run: RunId, folder: Path, lock: int) -> tuple[dict, bytes]:
         """See `Executor`. An interrupted run goes on from its checkpoints."""
         parameters = {
-            "dataset": run.dataset,
-            "case": run.case,
-            "seed": run.seed,
-            "profile": run.profile,
-            "runs": str(folder),
-            "cache": str(folder.parent),
-            "threads": 1,
-        }
-        with executed("case", parameters, keep=[lock], lifeline=self._lifeline) as notebook:
-            record = store.read(run.record(folder))
-            if record["key"] != folder.name:
-                raise LatentReplayError("the notebook ended without writing its record")
-            return record, notebook
+            "dataset": run.dataset, "case": run.case, "seed": run.seed, "profile": run.profile,
+            "runs": str(folder), "cache": str(folder.parent), "threads": 1,
+        }  # fmt: skip
+        notebook = run_notebook("case", parameters, keep=[lock], stop_pipe=self.stop_pipe)
+        record = store.read(run.record(folder))
+        if record["key"] != folder.name:
+            raise LatentReplayError("the notebook ended without writing its record")
+        return record, notebook
 
     def stop(self) -> None:
         """See `Executor`. A kernel that starts later ends at once."""
-        self._end.close()
+        self._writing_end.close()
 
     def __exit__(self, *error: object) -> None:
         self.stop()
-        os.close(self._lifeline)
+        os.close(self.stop_pipe)

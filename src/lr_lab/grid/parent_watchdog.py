@@ -1,8 +1,7 @@
-"""Ends this process when its parent process is gone, however it ended. Each kernel of a notebook imports it.
+"""Ends this process when its parent process has ended, however it ended. Each kernel of a notebook imports it.
 
-Standard input is a pipe into which nobody ever writes, and of which that other process alone has the other end: reading
-it returns when that end is closed. (ipykernel's own watch for its parent begins only when the kernel has started, and
-looks once a second.)
+Standard input is a pipe that nobody writes to and whose other end the parent alone holds: reading it returns when that
+end is closed. (ipykernel's own poller starts later. If the parent has ended by then, it may not notice.)
 """
 
 import os

@@ -31,10 +31,7 @@ class Planned:
 
 
 def select(
-    profile: str,
-    dataset_names: Sequence[str] = (),
-    cases: Sequence[int] = (),
-    seeds: Sequence[int] = (),
+    profile: str, dataset_names: Sequence[str] = (), cases: Sequence[int] = (), seeds: Sequence[int] = ()
 ) -> list[RunId]:
     """The runs of a profile, all or those asked for; an unknown name or number is a `UsageError`."""
     chosen = find_profile(profile)
@@ -48,39 +45,32 @@ def select(
 
 def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, force: bool = False) -> list[Planned]:
     """Say of each run whether it is due and why: no record, what differs from its record, forced, or none of these."""
-    planned = []
-    taken: dict[tuple[str, str], list[float]] = {}
-    for run in selected:
-        due, reason, seconds = _judge(run, runs, cache)
-        if force and not due:
-            due, reason = True, "forced"
-        if seconds is not None:
-            taken.setdefault((run.profile, run.dataset), []).append(seconds)
-        planned.append(Planned(run, due, reason, seconds))
-    # What has no record yet is expected to take what other cases of the same data set took.
-    return [
-        p
-        if p.seconds is not None or (p.run.profile, p.run.dataset) not in taken
-        else dataclasses.replace(p, seconds=statistics.mean(taken[p.run.profile, p.run.dataset]))
-        for p in planned
-    ]
+    planned = [_judge(run, runs, cache, force) for run in selected]
+
+    def expected(run: RunId) -> float | None:
+        """What other cases of the same data set took, on average."""
+        kind = run.profile, run.dataset
+        taken = [p.seconds for p in planned if p.seconds is not None and (p.run.profile, p.run.dataset) == kind]
+        return statistics.mean(taken) if taken else None
+
+    return [p if p.seconds is not None else dataclasses.replace(p, seconds=expected(p.run)) for p in planned]
 
 
-def _judge(run: RunId, runs: Path, cache: Path) -> tuple[bool, str, float | None]:
+def _judge(run: RunId, runs: Path, cache: Path, force: bool) -> Planned:
     settings = find_profile(run.profile).settings
-    record = standing_record(run, runs)
+    record = existing_record(run, runs)
     if record is None:
         finished = Checkpoints(cache / run.key(settings)).finished()
-        return True, f"no record, {finished} arms kept" if finished else "no record", None
+        return Planned(run, True, f"no record, {finished} arms kept" if finished else "no record")
     if isinstance(record, LatentReplayError):
-        return True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})", None
+        return Planned(run, True, f"damaged record ({str(record).removeprefix(f'{run.record(runs)}: ')})")
     seconds = results.seconds(record)
     if record["key"] == run.key(settings):
-        return False, "up to date", seconds
-    return True, "; ".join(_differences(record, run.basis(settings))), seconds
+        return Planned(run, force, "forced" if force else "up to date", seconds)
+    return Planned(run, True, "; ".join(_differences(record, run.basis(settings))), seconds)
 
 
-def standing_record(run: RunId, runs: Path) -> dict | LatentReplayError | None:
+def existing_record(run: RunId, runs: Path) -> dict | LatentReplayError | None:
     """The record that a run has, or what is wrong with it, or None."""
     path = run.record(runs)
     try:

@@ -13,26 +13,21 @@ from pathlib import Path
 from lr_core.errors import LatentReplayError
 from lr_lab import files
 from lr_lab.grid.local import Executor
-from lr_lab.grid.notebook import NotebookError, first_line
-from lr_lab.grid.plan import CACHE, RUNS, standing_record
+from lr_lab.grid.notebook import first_line
+from lr_lab.grid.plan import CACHE, RUNS, existing_record
 from lr_lab.runs import store
-from lr_lab.runs.checkpoints import Checkpoints
-from lr_lab.runs.execute import read_progress
+from lr_lab.runs.checkpoints import Checkpoints, Progress, read_progress
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `error` is one line (and `cell` where it happened), or None for success.
-
-    `locked`: it has not ended; another process is making it.
-    """
+    """How a run ended: `error` is one line, or None for success. `locked`: it has not ended, another process makes it."""
 
     run: RunId
     seconds: float
     error: str | None = None
-    cell: str | None = None
     locked: bool = False
 
 
@@ -44,12 +39,10 @@ def run_grid(
     cache: Path = CACHE,
     workers: int = 2,
     force: bool = False,
-    watch: Callable[[float, dict[RunId, str]], None] = lambda done, underway: None,
+    watch: Callable[[float, dict[RunId, Progress]], None] = lambda done, underway: None,
     finished: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Run each through the notebook template, in a kernel of its own; a run that fails does not stop the others.
-
-    A run that another process is making is waited for.
+    """Make several runs at a time. A run that fails does not stop the others. A run that another process makes is awaited.
 
     Parameters
     ----------
@@ -57,15 +50,14 @@ def run_grid(
     executor : makes them; it is stopped when this ends early, by Ctrl-C for example
     workers : runs at a time
     force : make runs again that have a record
-    watch : called about once a second with the share done (0 to 1) and the progress of each run, in words
+    watch : called about once a second with the share done (0 to 1) and the progress of each run
     finished : called as each run ends, and once when another process is found to make it
     """
-    for run in due:  # before hours of work: can its results be written?
-        _check_writable(run.record(runs).parent)
-    _check_writable(cache)
+    for folder in dict.fromkeys([*(run.record(runs).parent for run in due), cache]):  # before hours of training
+        _check_writable(folder)
     keys = {run: run.key(find_profile(run.profile).settings) for run in due}
-    standing = {run: standing_record(run, runs) for run in due} if force else {}
-    replaced = {run: record["sha256"] for run, record in standing.items() if isinstance(record, dict)}
+    existing = {run: existing_record(run, runs) for run in due} if force else {}
+    replaced = {run: record["sha256"] for run, record in existing.items() if isinstance(record, dict)}
     outcomes: list[Outcome] = []
     locked: set[RunId] = set()
     pool = ThreadPoolExecutor(max(1, workers))
@@ -78,8 +70,7 @@ def run_grid(
         while waiting:
             ready, _ = wait(waiting, timeout=1.0)
             for future in ready:
-                run = waiting.pop(future)
-                outcome = _outcome(future, run)
+                run, outcome = waiting.pop(future), future.result()
                 if not outcome.locked:
                     outcomes.append(outcome)
                 else:  # tried again after all others
@@ -88,27 +79,12 @@ def run_grid(
                         continue
                     locked.add(run)
                 finished(outcome)
-            underway = {}
-            done = float(len(outcomes))
-            for run in waiting.values():
-                progress = read_progress(cache / keys[run])
-                if progress is not None:
-                    done += progress.done
-                    underway[run] = (
-                        f"{progress.arm} epoch {progress.epoch}, training accuracy {progress.train_accuracy:.3f}"
-                    )
-            watch(done / len(due), underway)
+            underway = {run: progress for run in waiting.values() if (progress := read_progress(cache / keys[run]))}
+            watch((len(outcomes) + sum(progress.done for progress in underway.values())) / len(due), underway)
     finally:
         executor.stop()
         pool.shutdown(wait=True, cancel_futures=True)
     return outcomes
-
-
-def _outcome(future: Future[Outcome], run: RunId) -> Outcome:
-    try:
-        return future.result()
-    except Exception as error:
-        return Outcome(run, 0.0, f"{type(error).__name__}: {first_line(str(error))}")
 
 
 def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: str | None = None) -> Outcome:
@@ -121,14 +97,14 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
     started = time.perf_counter()
     key = run.key(find_profile(run.profile).settings)
     folder, path = cache.resolve() / key, run.record(runs)
-    cell = error = None
+    error = None
     try:
         lock = files.lock(folder / "lock")
         if lock is None:
             time.sleep(1)  # the other process needs longer than that
             return Outcome(run, 0.0, locked=True)
         with lock:
-            record = standing_record(run, runs)
+            record = existing_record(run, runs)
             if isinstance(record, LatentReplayError):
                 aside = files.set_aside(path)
                 warnings.warn(f"damaged record: set aside as {aside}, the run is made again", stacklevel=2)
@@ -139,11 +115,11 @@ def execute(run: RunId, executor: Executor, runs: Path, cache: Path, replaced: s
                 files.write_atomically(run.notebook(runs), notebook)
                 store.write(record, path)  # last: where it is, all else is too
             Checkpoints(folder).clear()
-    except NotebookError as failure:
-        cell, error = failure.cell, str(failure)
     except LatentReplayError as failure:
         error = str(failure)
-    return Outcome(run, time.perf_counter() - started, error, cell)
+    except Exception as failure:  # whatever ends a run, the others go on
+        error = f"{type(failure).__name__}: {first_line(str(failure))}"
+    return Outcome(run, time.perf_counter() - started, error)
 
 
 def _check_writable(folder: Path) -> None:

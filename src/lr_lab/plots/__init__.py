@@ -5,11 +5,11 @@
 
 from lr_lab.plots.datasets import first_images, glyph_rows, pca_images, pca_points, pictures, samples
 from lr_lab.plots.runs import arm_name, forgetting_curves, latents
-from lr_lab.plots.style import ARM_COLOURS, CLASS_COLOURS, EVALUATION_NAMES, MARKERS, TASK_COLOURS, svg, without_font
+from lr_lab.plots.style import CLASS_COLOURS, EVALUATION_NAMES, MARKERS, TASK_COLOURS, svg
 from lr_lab.plots.tasks import accuracy_matrix, confusion_matrix, forgotten, image_latents, latent_planes, task_curves
 
 __all__ = [
-    "ARM_COLOURS", "CLASS_COLOURS", "EVALUATION_NAMES", "MARKERS", "TASK_COLOURS", "accuracy_matrix", "arm_name",
+    "CLASS_COLOURS", "EVALUATION_NAMES", "MARKERS", "TASK_COLOURS", "accuracy_matrix", "arm_name",
     "confusion_matrix", "first_images", "forgetting_curves", "forgotten", "glyph_rows", "image_latents", "latent_planes",
-    "latents", "pca_images", "pca_points", "pictures", "samples", "svg", "task_curves", "without_font",
+    "latents", "pca_images", "pca_points", "pictures", "samples", "svg", "task_curves",
 ]  # fmt: skip

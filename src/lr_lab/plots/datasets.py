@@ -18,12 +18,12 @@ from lr_lab.rounding import rounded
 SAMPLES = 19  # images of each class in `samples` and `glyph_rows`
 
 
-def first_images(dataset: Dataset, columns: int = SAMPLES) -> pd.DataFrame:
+def first_images(dataset: Dataset) -> pd.DataFrame:
     """The images that `samples` and `glyph_rows` show, as a table (class, name, place in the row, image)."""
     rows = [
         (number, name, place, image)
         for number, name in enumerate(dataset.class_names)
-        for place, image in enumerate((dataset.labels == number).nonzero().flatten()[:columns].tolist())
+        for place, image in enumerate((dataset.labels == number).nonzero().flatten()[:SAMPLES].tolist())
     ]
     return pd.DataFrame(rows, columns=["class", "name", "place", "image"])
 
@@ -40,18 +40,18 @@ def samples(dataset: Dataset, columns: int = SAMPLES) -> Figure:
 
 
 @styled
-def glyph_rows(dataset: Dataset, columns: int = SAMPLES) -> Figure:
-    """One row a class, led by the character that its images are a form of (Figure 4: modern hiragana)."""
+def glyph_rows(dataset: Dataset) -> Figure:
+    """One row a class, with its modern character at the left (Figure 4: hiragana)."""
     classes = len(dataset.class_names)
-    figure = Figure((WIDTH, WIDTH * classes / (columns + 1) * 0.96))
-    left, right = figure.subplots(1, 2, width_ratios=(1, columns))
+    figure = Figure((WIDTH, WIDTH * classes / (SAMPLES + 1) * 0.96))
+    left, right = figure.subplots(1, 2, width_ratios=(1, SAMPLES))
     font, glyphs = japanese_font(), [*map(short_name, dataset.glyphs or dataset.class_names)]
     size = 15 * min(1, 11 / max(map(len, glyphs)))
     for row, glyph in enumerate(glyphs):
         left.text(0.5, row + 0.5, glyph, ha="center", va="center", fontproperties=font, fontsize=size)
     left.set(xlim=(0, 1), ylim=(classes, 0))
     bare(left)
-    _draw_rows(right, dataset, columns, stretched=True)
+    _draw_rows(right, dataset, SAMPLES, stretched=True)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -64,19 +64,17 @@ def latents(record: Mapping, class_names: Sequence[str]) -> Figure:
     figure = Figure((WIDTH, WIDTH * 0.5))
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     shares = record["latents"]["explained_variance_ratio"]
-    for axis, marks, task in zip(axes, draw_latents(axes, record, class_names), ("first", "second"), strict=True):
+    for axis, task in zip(axes, ("first", "second"), strict=True):
+        marks = draw_latents(axis, record, task, class_names)
         axis.set(title=f"{task} task", xlabel=f"first component ({shares[0]:.0%} of the variance)")
         name_legend(axis, marks, loc="best", fontsize=7, handletextpad=0.2, markerscale=1.6)
     axes[0].set_ylabel(f"second component ({shares[1]:.0%})")
     return figure
 
 
-def draw_latents(axes: Iterable[Axes], record: Mapping, class_names: Sequence[str]) -> list[dict[str, Line2D]]:
-    """Draw the first task on the first of two axes and the second on the other; for each, the marks by class name."""
-    drawn = []
-    for axis, task in zip(axes, ("first", "second"), strict=True):
-        points = record["latents"]["tasks"][task]
-        positions, labels = np.array(points["xy"])[:LATENT_POINTS], np.array(points["label"])[:LATENT_POINTS]
-        names = {number: class_names[number] for number in record["tasks"][task]["classes"]}
-        drawn.append(draw_classes(axis, positions, labels, names))
-    return drawn
+def draw_latents(axes: Axes, record: Mapping, task: str, class_names: Sequence[str]) -> dict[str, Line2D]:
+    """Draw the test latents of the "first" or "second" task; returns the marks by class name."""
+    points = record["latents"]["tasks"][task]
+    positions, labels = np.array(points["xy"])[:LATENT_POINTS], np.array(points["label"])[:LATENT_POINTS]
+    names = {number: class_names[number] for number in record["tasks"][task]["classes"]}
+    return draw_classes(axes, positions, labels, names)

@@ -1,9 +1,9 @@
-"""How every figure evaluations, and how it is written: colours, marks, names, fonts, SVG.
+"""What all figures share, and how they are written: colours, marks, names, fonts, SVG.
 
 One colour for one meaning throughout, from the palette of Okabe and Ito (2008), which readers with any colour vision can
 tell apart. Line styles and shapes repeat the distinction without colour.
 
-A figure is the same on every processor, byte for byte: each drawing rounds its numbers (`lr_core.rounding`), and `svg`
+A figure is the same on every processor, byte for byte: each drawing rounds its numbers (`lr_lab.rounding`), and `svg`
 rounds the coordinates that matplotlib makes of them.
 """
 
@@ -17,13 +17,13 @@ import io
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import matplotlib as mpl
+import matplotlib.style
 import numpy as np
-from matplotlib import font_manager
+from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -42,49 +42,13 @@ _LINE_STYLES: tuple[Any, ...] = ("-", (0, (3, 1.5)), (0, (1, 1.2)), (0, (5, 1.5,
 # Ten classes need more than the palette's eight colours: five hues, and a filled or an open mark for either task.
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v")  # of the same classes, for those who see no colours
-# Of the second task's arms in their order: budgets are amounts, so steps of one hue, the smallest the lightest.
-ARM_COLOURS = ("#b65d92", "#8a3a6b", "#5a1f44", "#6b6b6b")
-
 EVALUATION_NAMES = {"running": "running statistics", "batch": "batch statistics", "mixed": "mixed-batch statistics"}
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_STYLE = {
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.5,
-    "axes.axisbelow": True,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.3,
-    "legend.frameon": False,
-    "legend.fontsize": 7.5,
-    "figure.constrained_layout.use": True,
-    "text.parse_math": False,  # names and titles are drawn as they are, dollar signs too
-    "svg.hashsalt": "latent-replay",  # element ids would be random otherwise, and the file different every time
-}
 _FONTS = "DejaVu Sans, Verdana, sans-serif"  # the first is matplotlib's own, and wider than most that stand in for it
 
 
-def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw in the project's style over matplotlib's defaults. The user's settings have no effect and stay as they were."""
-
-    @functools.wraps(draw)
-    def in_style(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context():
-            mpl.rcdefaults()
-            mpl.rcParams.update(_STYLE)
-            return draw(*args, **kwargs)
-
-    return in_style
+# A decorator: draw in the project's style over matplotlib's defaults. The user's settings have no effect, and stay.
+styled = matplotlib.style.context("lr_lab.plots.paper", after_reset=True)
 
 
 # -- what several figures draw ----------------------------------------------------------------------------------------
@@ -165,7 +129,7 @@ def _add_fonts(text: Text) -> list[str]:
     """Give a text more fonts for characters that its own font lacks; returns the words that no font here can draw."""
     own, words = font_manager.findfont(text.get_fontproperties()), text.get_text().split()
     drawn = {character for word in words for character in word if unicodedata.category(character) != "Cf"}
-    found = {character: _family_with(character) for character in sorted(drawn) if not _has(own, character)}
+    found = {character: _family_with(character) for character in sorted(drawn) if not has_character(own, character)}
     families = [family for family in dict.fromkeys(found.values()) if family]
     if families:
         text.get_fontproperties().set_file(None)  # a file would be the only font
@@ -178,37 +142,35 @@ def _add_fonts(text: Text) -> list[str]:
 def _family_with(character: str) -> str | None:
     """The family of a font on this machine that has the character; the Japanese font comes first."""
     japanese = str(japanese_font().get_file())
-    if _has(japanese, character):
+    if has_character(japanese, character):
         font_manager.fontManager.addfont(japanese)
         return font_manager.get_font(japanese).family_name
-    upright = [font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.weight == 400]
-    for font in sorted(upright, key=lambda font: (font.name, font.fname)):
-        if "LastResort" not in font.name.replace(" ", "") and _has(font.fname, character):  # which has only boxes
-            return font.name
-    return None
+    fonts = sorted(
+        (font.name, font.fname)
+        for font in font_manager.fontManager.ttflist
+        if font.style == "normal"
+        and font.weight == 400
+        and "LastResort" not in font.name.replace(" ", "")  # only boxes
+    )
+    return next((name for name, file in fonts if has_character(file, character)), None)
 
 
 @functools.cache
-def _has(font: str, character: str) -> bool:
+def has_character(font: str, character: str) -> bool:
+    """Whether a font file has the character."""
     try:
         return font_manager.get_font(font).get_char_index(ord(character)) != 0
     except (OSError, RuntimeError):  # the file was removed, or is no font
         return False
 
 
-def without_font(text: str) -> list[str]:
-    """The words of a text that the PDF cannot show: it is set in the fonts of the project's packages."""
-    fonts = font_manager.findfont("DejaVu Sans"), str(japanese_font().get_file())
-    return [word for word in text.split() if not all(any(_has(font, sign) for font in fonts) for sign in word)]
-
-
 _warned: set[str] = set()  # words that a warning has named: a notebook draws the same names again and again
 
 
 def _warn_of_missing(words: Iterable[str]) -> None:
-    new = [word for word in words if word not in _warned]
+    new = sorted(set(words) - _warned)
+    _warned.update(new)
     if new:
-        _warned.update(new)
         more = f" and {len(new) - 5} more" if len(new) > 5 else ""
         warnings.warn(
             f"no font here can draw {', '.join(new[:5])}{more}: figures may lack them in the PDF. Install a font that can, "
@@ -233,7 +195,7 @@ def svg(figure: Figure) -> str:
     # this machine cannot draw stay text, since the reader's machine may have the font.
     outlined = not missing and any(_is_rare(character) for text in texts for character in text.get_text())
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "path" if outlined else "none"}), warnings.catch_warnings():
+    with rc_context({"svg.fonttype": "path" if outlined else "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # _warn_of_missing says it in one line
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _compact(buffer.getvalue())

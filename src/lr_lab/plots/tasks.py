@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @styled
-def task_curves(runs: Mapping[str, Sequence[Evaluation]], evaluation: str = "mixed", columns: int = 3) -> Figure:
+def task_curves(runs: Mapping[str, Sequence[Evaluation]], evaluation: str = "mixed") -> Figure:
     """Test accuracy on each task while the tasks are learned in turn, an axis for each run; a task begins at a line.
 
     Parameters
@@ -32,9 +32,9 @@ def task_curves(runs: Mapping[str, Sequence[Evaluation]], evaluation: str = "mix
     runs : title -> what was measured (`TaskSequence.evaluations`), of at least one run
     evaluation : where BatchNorm takes its statistics from
     """
-    rows = -(-len(runs) // columns)
+    rows = -(-len(runs) // 3)
     figure = Figure((WIDTH, 0.35 + 1.75 * rows))
-    axes = figure.subplots(rows, min(columns, max(2, len(runs))), sharey=True, squeeze=False)
+    axes = figure.subplots(rows, min(3, max(2, len(runs))), sharey=True, squeeze=False)
     for axis, (title, evaluations) in zip(axes.flat, runs.items(), strict=False):
         _draw_tasks(axis, evaluations, evaluation)
         axis.set(title=title, xlabel="epoch")
@@ -44,27 +44,26 @@ def task_curves(runs: Mapping[str, Sequence[Evaluation]], evaluation: str = "mix
         axis.set_visible(False)
     for axis in axes[:, 0]:
         axis.set_ylabel("test accuracy")
-    tasks = sorted({look.task for evaluations in runs.values() for look in evaluations})
-    lines = [Line2D([], [], **task_line(task), label=f"task {task + 1}") for task in tasks]
+    tasks = 1 + max(each.task for evaluations in runs.values() for each in evaluations)
+    lines = [Line2D([], [], **task_line(task), label=f"task {task + 1}") for task in range(tasks)]
     figure.legend(handles=lines, loc="outside upper center", ncols=min(len(lines), 5))
     return figure
 
 
-def _draw_tasks(axes: Axes, evaluations: Sequence[Evaluation], evaluation: str) -> None:
+def _draw_tasks(axes: Axes, evaluations: Sequence[Evaluation], mode: str) -> None:
     """The curves of one run, one for each task; a curve begins where its task begins."""
-    before = 0
-    places: list[int] = []
-    for look in evaluations:
-        if look.task and look.epoch == 0:
-            before = places[-1]
-            axes.axvline(before, color="#999999", linewidth=0.6)
-        places.append(before + look.epoch)
-    for task in sorted({look.task for look in evaluations}):
-        curve = [
-            (x, look.accuracy[evaluation][task])
-            for x, look in zip(places, evaluations, strict=True)
-            if look.task >= task
-        ]
+    start, x = 0, 0
+    curves: list[list[tuple[int, float]]] = []
+    for each in evaluations:
+        if each.task and each.epoch == 0:
+            start = x
+            axes.axvline(start, color="#999999", linewidth=0.6)
+        x = start + each.epoch
+        if each.task == len(curves):
+            curves.append([])
+        for curve, accuracy in zip(curves, each.accuracy[mode], strict=True):
+            curve.append((x, accuracy))
+    for task, curve in enumerate(curves):
         axes.plot(*rounded(curve).T, **task_line(task), marker="." if len(curve) == 1 else "", markersize=4)
 
 
@@ -72,7 +71,7 @@ def _draw_tasks(axes: Axes, evaluations: Sequence[Evaluation], evaluation: str) 
 def latent_planes(
     planes: Sequence[tuple[np.ndarray, np.ndarray]], shares: tuple[float, float], class_names: Sequence[str]
 ) -> Figure:
-    """Latents of each task in one plane with the same axes (`TaskSequence.plane`), coloured by class."""
+    """Latents of each task in one plane with the same axes (from `latent_plane`), coloured by class."""
     columns = min(len(planes), 3)
     rows = -(-len(planes) // columns)
     figure = Figure((WIDTH, rows * WIDTH / columns * (0.95 if columns > 2 else 0.8)))

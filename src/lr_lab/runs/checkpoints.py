@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from lr_core.training import Epoch, Trainer
 
+FORMAT = "2"
+"""Of the results beside the tensors. Raised when the schema of records changes what an arm holds."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -28,16 +31,28 @@ class Progress:
     epoch: int
     train_accuracy: float
 
+    def __str__(self) -> str:
+        return f"{self.arm} epoch {self.epoch}, training accuracy {self.train_accuracy:.3f}"
 
-FORMAT = 2
-"""Of the results beside the tensors. Raised when the schema of records changes what an arm holds."""
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Write how far a run is, for other processes."""
+    write_atomically(folder / "progress.json", json.dumps(vars(progress)).encode())
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """How far a run is, or None where nothing is written yet."""
+    try:
+        return Progress(**json.loads((folder / "progress.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 class Checkpoints:
     """A folder with `<arm>.safetensors` for each finished arm, and `<arm>.unfinished.safetensors` for one in training.
 
     Such a file holds tensors and, in its metadata, results as JSON, the arm, the key of the run and a checksum over
-    tensors and results: one file, so that whatever happens the two agree. With `folder=None` nothing is kept.
+    tensors and results: one file, so that tensors and results always belong together. With `folder=None` nothing is kept.
     """
 
     def __init__(self, folder: Path | None, key: str = "") -> None:
@@ -45,11 +60,12 @@ class Checkpoints:
 
     def finished(self) -> int:
         """The number of finished arms."""
-        return sum(1 for file in self._files() if not file.match("*.unfinished.*"))
+        names = self.folder.glob("*.safetensors") if self.folder else ()
+        return sum(not name.match("*.unfinished.*") for name in names)
 
     def read(self, arm: str, *, finished: bool = True) -> tuple[dict[str, Tensor], dict] | None:
         """Tensors and results of an arm, or None. What is damaged is named, set aside and not used."""
-        if self.folder is None or not (file := self._file(arm, finished)).exists():
+        if self.folder is None or not (file := _file(self.folder, arm, finished)).exists():
             return None
         import safetensors  # here: it imports torch, which counting arms does not need
 
@@ -59,7 +75,7 @@ class Checkpoints:
                 tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is no dict)
             if _digest(tensors, kept["result"]) != kept["sha256"]:
                 raise ValueError("checksum differs")
-            if kept.get("format") != str(FORMAT):
+            if kept.get("format") != FORMAT:
                 raise ValueError("it is of another version")
             if kept["key"] != self.key:
                 raise ValueError("it is of another run")
@@ -81,16 +97,10 @@ class Checkpoints:
 
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         text = json.dumps(result)
-        metadata = {
-            "format": str(FORMAT),
-            "key": self.key,
-            "arm": arm,
-            "sha256": _digest(tensors, text),
-            "result": text,
-        }
-        write_atomically(self._file(arm, finished), safetensors.torch.save(tensors, metadata))
+        metadata = {"format": FORMAT, "key": self.key, "arm": arm, "sha256": _digest(tensors, text), "result": text}
+        write_atomically(_file(self.folder, arm, finished), safetensors.torch.save(tensors, metadata))
         if finished:
-            self._file(arm, False).unlink(missing_ok=True)
+            _file(self.folder, arm, False).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove the folder, once the record is written. Damaged files that were set aside stay."""
@@ -99,12 +109,9 @@ class Checkpoints:
                 with contextlib.suppress(OSError):
                     path.rmdir() if path.is_dir() else path.unlink()
 
-    def _file(self, arm: str, finished: bool) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{arm}{'' if finished else '.unfinished'}.safetensors"
 
-    def _files(self) -> list[Path]:
-        return list(self.folder.glob("*.safetensors")) if self.folder and self.folder.is_dir() else []
+def _file(folder: Path, arm: str, finished: bool) -> Path:
+    return folder / f"{arm}{'' if finished else '.unfinished'}.safetensors"
 
 
 def state(trainer: Trainer) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ LIBRARY = Path(lr_core.__file__).resolve().parent
 
 
 def stamp(compute: Compute) -> dict[str, object]:
-    """What is recorded of the making of each arm, at its start; the time in UTC, ISO 8601."""
+    """What a record says of how an arm was made, taken at its start; the time in UTC, ISO 8601."""
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {"started": started, **describe(compute), **_sources(), "versions": _versions()}
 
@@ -38,7 +39,7 @@ def describe(compute: Compute) -> dict[str, object]:
 
 
 def _processor() -> str:
-    """The processor's name as its maker gives it, or the architecture where none is to be had."""
+    """The processor's name, or its architecture where the system gives no name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -65,25 +66,18 @@ def library() -> str:
 @cache
 def _sources() -> dict[str, object]:
     """Git commit, whether the library differed from it, and a digest of the library as it was imported."""
-
-    checkout = LIBRARY.parents[1]
-    # Without what git tells its hooks, which may be of another repository.
-    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
-
-    def git(*arguments: str) -> str | None:
-        if not (checkout / ".git").exists():  # an unpacked archive, perhaps inside another repository
-            return None
-        try:
-            command = ["git", "-C", str(LIBRARY.parent), *arguments]
-            return subprocess.run(
-                command, capture_output=True, text=True, check=True, timeout=10, env=environment
-            ).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return None
-
-    changes = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
+    commit = changes = None
+    if (LIBRARY.parents[1] / ".git").exists():  # else an unpacked archive, perhaps inside another repository
+        # Git sets these for its hooks, and they may name another repository.
+        environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+        command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            shown = subprocess.run(
+                command, cwd=LIBRARY.parent, capture_output=True, text=True, check=True, timeout=10, env=environment
+            ).stdout
+            commit, changes = re.findall(r"^# branch.oid (\w+)$", shown, re.M), re.findall("^[^#]", shown, re.M)
     return {
-        "commit": git("rev-parse", "HEAD"),
+        "commit": commit[0] if commit else None,
         "uncommitted_changes": None if changes is None else bool(changes),
         "sources_sha256": library(),
     }

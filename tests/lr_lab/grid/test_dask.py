@@ -134,7 +134,7 @@ def test_a_run_whose_workers_die_is_given_up_and_the_others_go_on(undisturbed, s
     output, errors = process.communicate(timeout=400)
     assert process.returncode == 1
     (line,) = [line for line in errors.splitlines() if line.startswith("failed: ")]
-    assert "workers that had it died, 1 one after the other, the last at tcp://127.0.0.1:" in line
+    assert "1 workers died while they made it, the last at tcp://127.0.0.1:" in line
     assert "Traceback" not in output + errors
     assert len(grid.records()) == 1
     assert same(grid, undisturbed)

@@ -13,7 +13,7 @@ from grids import ROOT, kernels
 
 from lr_lab.grid import notebook as notebooks
 from lr_lab.grid.local import LocalExecutor
-from lr_lab.grid.notebook import executed
+from lr_lab.grid.notebook import run_notebook
 from lr_lab.grid.schedule import run_grid
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId, make_record
@@ -40,8 +40,8 @@ def test_of_many_kernels_eight_at_a_time_none_is_lost_and_nothing_of_them_stays(
 
     class Empty(LocalExecutor):
         def __call__(self, run, folder, lock):
-            with executed("empty", {"seed": run.seed}, keep=[lock], lifeline=self._lifeline) as content:
-                return make_record(run, SETTINGS, watched.result), content
+            content = run_notebook("empty", {"seed": run.seed}, keep=[lock], stop_pipe=self.stop_pipe)
+            return make_record(run, SETTINGS, watched.result), content
 
     process, seen = psutil.Process(), []
 

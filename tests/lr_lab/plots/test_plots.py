@@ -15,7 +15,7 @@ from matplotlib import font_manager
 from lr_core.experiment import Evaluation
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.plots import style, thumbnails
+from lr_lab.plots import style
 from lr_lab.plots.datasets import SAMPLES
 from lr_lab.runs.forgotten import Forgotten
 
@@ -85,10 +85,6 @@ def test_samples_have_a_row_for_each_class_and_short_rows_are_filled(own_set, co
     assert plots.first_images(data).groupby("class").size().tolist() == shown.tolist()
     points, _ = plots.pca_points(data)
     assert points.groupby("class").size().tolist() == list(counts)
-
-
-def test_sheets_are_drawn_of_small_classes(own_set, tmp_path, tiny):
-    assert thumbnails.draw(own_set("abcdefghij", [12] * 10), tmp_path, replace(tiny, images_per_class=None))
 
 
 SCRIPTS = ("العربية", "שלום", "あい漢字", "Ελληνικά", "Кириллица", "Tiếng Việt", "é", "ß", "№ 5", "→")

@@ -21,7 +21,7 @@ from lr_core.settings import CASES, EVALUATIONS, PROTOCOL_VERSION, Settings
 from lr_core.tasks import split
 from lr_lab.data import catalogue
 from lr_lab.runs import execute, provenance, store
-from lr_lab.runs.checkpoints import Checkpoints
+from lr_lab.runs.checkpoints import Checkpoints, read_progress
 from lr_lab.runs.profiles import PROFILES
 from lr_lab.runs.record import make_record
 
@@ -397,7 +397,7 @@ def test_a_stopped_run_goes_on_with_its_next_epoch_to_the_same_record(monkeypatc
     assert {file.name for file in folder.glob("*.safetensors")} == {
         "first-task.safetensors", "replay-0.05.safetensors", "replay-0.25.unfinished.safetensors",
     }  # fmt: skip
-    assert execute.read_progress(folder).arm == "replay-0.25"
+    assert read_progress(folder).arm == "replay-0.25"
 
     finished = execute.run(run_id, runs=runs, cache=cache, report=heard.append)
     # Arms from a checkpoint report once, with their last epoch; the others after every epoch.

@@ -2,11 +2,13 @@
 
 A sheet holds the first `POINTS` test images of one task, those that a record lists under `latents`. They follow from the
 settings and the seed alone, so a sheet can be drawn before its run is finished. Public: `stem`, `sheet`, `draw`, `read`.
+`python report/thumbnails.py [NAME]...` draws those of the paper's data sets, or of those named.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +19,9 @@ from torch import Tensor
 from lr_core.settings import CASES, Settings
 from lr_core.tasks import Dataset, split
 from lr_lab import files
+from lr_lab.data import catalogue
 from lr_lab.plots.runs import LATENT_POINTS
+from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import digest
 
 POINTS = LATENT_POINTS  # of a task's sampled test images: those that a latent map shows
@@ -60,3 +64,10 @@ def read(path: Path) -> np.ndarray:
         pixels = np.asarray(picture.convert("L"))
     side = pixels.shape[1] // COLUMNS
     return pixels.reshape(-1, side, COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or catalogue.PAPER_DATASETS:
+        folder = Path(__file__).parent / "figures" / "points"
+        draw(catalogue.load(name), folder, find_profile("paper").settings)
+        print(f"sheets of {name}: {folder}")
