@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
+from verdicts import Judged
 
 from lr_core.memory import pixel_share
 from lr_lab.plots.runs import arm_name, curve_legend, draw_curves, draw_latents, second_task_arms
@@ -181,4 +182,107 @@ def rates(measured: Sequence[Mapping], experiments: Sequence[str]) -> Figure:
         axis.set_title(experiment)
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes[-1].set_xlabel("new images a second")
+    return figure
+
+
+# Colour and shape say the same, for those who see no colours.
+VERDICT_MARKS: dict[str | None, dict[str, Any]] = {
+    "reproduced": mark("o", 4.2, "#1b7f79"),
+    "small systematic shift": mark("^", 4.2, "#b8860b"),
+    "inconclusive": mark("s", 3.8, "#5b6f9a", hollow=True),
+    "differs": mark("X", 4.6, "#b03a2e"),
+    None: mark("o", 2.4, "#9a9a9a", hollow=True),
+}
+_MEASURE_NAMES = {"train": "training", "test": "testing", "original_test": "old classes"}
+_LIMIT = 0.12  # of the differences that are drawn in full
+
+
+def _row_name(judged: Judged) -> str:
+    memory = "" if judged.share is None else f" {judged.share:.0%}"
+    return f"{judged.arm.replace('-', ' ')}{memory}, {_MEASURE_NAMES[judged.measure]}"
+
+
+def _verdict_legend(figure: Figure, present: Sequence[str | None]) -> None:
+    names = {verdict: verdict or "one seed: no verdict" for verdict in VERDICT_MARKS if verdict in present}
+    handles = [Line2D([], [], **VERDICT_MARKS[verdict], label=name) for verdict, name in names.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+@styled
+def verdict_matrix(judged: Sequence[Judged], titles: Mapping[str, str]) -> Figure:
+    """The verdict on every published number: a row for each kind of number, a column for each case, an axis for each mode.
+
+    Parameters
+    ----------
+    titles : data set -> title, in the order of the rows
+    """
+    modes = list(dict.fromkeys(each.evaluation for each in judged))
+    names = {name: list(dict.fromkeys(_row_name(e) for e in judged if e.dataset == name)) for name in titles}
+    places = {}
+    for name, rows in names.items():
+        for row in rows:
+            places[name, row] = len(places) + list(names).index(name)  # an empty row between data sets
+    height = 1 + max(places.values())
+    figure = Figure((WIDTH, 0.8 + 0.145 * height))
+    axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
+    cases = sorted({each.case for each in judged})
+    for axis, mode in zip(axes, modes, strict=True):
+        for verdict, style in VERDICT_MARKS.items():
+            found = [each for each in judged if each.evaluation == mode and each.verdict == verdict]
+            axis.plot([each.case for each in found], [places[e.dataset, _row_name(e)] for e in found], **style)
+        axis.set(title=EVALUATION_NAMES[mode], xlim=(min(cases) - 0.6, max(cases) + 0.6), xlabel="case")
+        axis.set_xticks(cases)
+        axis.tick_params(length=0)
+        axis.grid(visible=False)
+    axes[0].set_ylim(height - 0.4, -0.6)
+    axes[0].set_yticks(list(places.values()), [row for _, row in places])
+    axes[0].tick_params(axis="y", labelsize=6.5)
+    for name, rows in names.items():
+        middle = np.mean([places[name, row] for row in rows])
+        axes[-1].text(1.04, middle, titles[name], transform=axes[-1].get_yaxis_transform(), rotation=270,
+                      ha="left", va="center", fontsize=8)  # fmt: skip
+    _verdict_legend(figure, [each.verdict for each in judged])
+    return figure
+
+
+@styled
+def verdict_strips(judged: Sequence[Judged], margins: Mapping[str, float]) -> Figure:
+    """Ours less published with the prediction interval, for all numbers of one data set; the published value is at 0.
+
+    Parameters
+    ----------
+    margins : measure -> the margin of equivalence, drawn as a band
+    """
+    modes = list(dict.fromkeys(each.evaluation for each in judged))
+    rows = list(dict.fromkeys(_row_name(each) for each in judged))
+    cases = sorted({each.case for each in judged})
+    figure = Figure((WIDTH, 0.9 + 0.42 * len(rows)))
+    axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, mode in zip(axes, modes, strict=True):
+        axis.axvline(0, color="black", linewidth=0.6)
+        for each in (each for each in judged if each.evaluation == mode):
+            row = rows.index(_row_name(each))
+            height = row + (cases.index(each.case) - (len(cases) - 1) / 2) * 0.19
+            margin = margins[each.measure]
+            axis.fill_betweenx([row - 0.42, row + 0.42], -margin, margin, color="#ececec", linewidth=0)
+            style, difference = dict(VERDICT_MARKS[each.verdict]), round(each.difference, 4)
+            if abs(difference) > _LIMIT:
+                style["marker"] = ">" if difference > 0 else "<"
+            shown = float(np.clip(difference, -_LIMIT, _LIMIT))
+            if each.half_width is not None:
+                ends = np.clip([difference - each.half_width, difference + each.half_width], -_LIMIT, _LIMIT)
+                axis.plot(rounded(ends), [height, height], color=style["color"], linewidth=0.9, solid_capstyle="butt")
+            axis.plot([shown], [height], **style | {"markersize": 0.75 * style["markersize"]})
+        axis.set(
+            title=EVALUATION_NAMES[mode], xlabel="ours less published, points", xlim=(-1.06 * _LIMIT, 1.06 * _LIMIT)
+        )
+        axis.set_xticks([-0.1, -0.05, 0, 0.05, 0.1])
+        axis.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
+        )
+        axis.tick_params(axis="y", length=0)
+        axis.grid(visible=False, axis="y")
+    axes[0].set_yticks(range(len(rows)), rows)
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    _verdict_legend(figure, [each.verdict for each in judged])
     return figure

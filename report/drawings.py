@@ -17,6 +17,7 @@ import charts
 import numpy as np
 import pandas as pd
 import thumbnails
+import verdicts
 from edition import HERE, PROFILE, ours
 from findings import arms
 from IPython.display import Markdown
@@ -30,6 +31,7 @@ from words import NOT_RUN, hours
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
+from lr_lab.evidence import VERDICTS
 from lr_lab.plots.runs import LATENT_POINTS, second_task_arms
 from lr_lab.runs import results
 
@@ -151,6 +153,40 @@ def agreement() -> Markdown:
         .itertuples()
     )
     return drawn("agreement", charts.agreement(data), alt, data, _runs_of())
+
+
+def verdict_matrix() -> Markdown:
+    """The verdict on every published number under every evaluation mode."""
+    judged = verdicts.judged()
+    if not judged:
+        return Markdown(f"*{NOT_RUN.capitalize()} under the profile {PROFILE}.*")
+    titles = {name: str(title(name)) for name in dict.fromkeys(each.dataset for each in judged)}
+    said = [f"{mode} statistics: {_counted(mode)}." for mode in EVALUATIONS]
+    alt = f"A mark for each of {len(judged)} verdicts, by kind of number, case and evaluation mode. {' '.join(said)}"
+    data = verdicts.frame()[["dataset", "arm", "share", "measure", "case", "evaluation", "seeds", "verdict"]]
+    return drawn("verdicts", charts.verdict_matrix(judged, titles), alt, data, _runs_of())
+
+
+def _counted(evaluation: str) -> str:
+    found = verdicts.counts(evaluation)
+    return ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict]) or "no verdict yet"
+
+
+def verdict_strips(dataset: str) -> Markdown:
+    """Ours less published with the prediction interval, for all published numbers of a data set."""
+    judged = [each for each in verdicts.judged() if each.dataset == dataset]
+    if not judged:
+        return _missing(dataset)
+    inside = {mode: [e.compatible for e in judged if e.evaluation == mode and e.verdict] for mode in EVALUATIONS}
+    said = [f"{sum(found)} of {len(found)} intervals hold it under {mode} statistics" for mode, found in inside.items()]
+    alt = (
+        f"{len(judged)} differences of ours from the published values of {title(dataset)}, with the prediction interval "
+        f"of one more run; {', '.join(said)}."
+    )
+    columns = ["arm", "share", "measure", "case", "evaluation", "published", "difference", "half_width"]
+    data = verdicts.frame().query("dataset == @dataset")[columns]
+    figure = charts.verdict_strips(judged, verdicts.RULE["margins"])
+    return drawn(f"verdicts-{dataset}", figure, alt, data, _runs_of(dataset))
 
 
 def _cell(record: Mapping) -> tuple[str, int]:

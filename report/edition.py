@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sourced import Value, accuracy, run_id
 
+from lr_core.errors import LatentReplayError
 from lr_lab.data import catalogue
 from lr_lab.files import absolute
 from lr_lab.runs import store
@@ -66,15 +67,21 @@ class Runs:
                 found.setdefault(run["case"], record)
         return list(found.values())
 
-    def value(
+    def values(
         self, dataset: str, case: int, name: str, measure: str, evaluation: str, share: float | None = None
-    ) -> Value | None:
-        """One accuracy of one run; None if there is none."""
-        for record in self.of(dataset, case):
-            for arm in record["arms"]:
-                if arm["arm"] == name and arm["memory_share"] == share:
-                    return accuracy(record, arm, evaluation, measure)
-        return None
+    ) -> list[Value]:
+        """One accuracy of one case: a value for each seed."""
+        found, precisions = [], {}
+        for record in self.records + self.added:
+            if (record["run"]["dataset"], record["run"]["case"]) == (dataset, case):
+                for arm in record["arms"]:
+                    if arm["arm"] == name and arm["memory_share"] == share:
+                        precisions[arm["provenance"]["precision"]] = run_id(record)
+                        found.append(accuracy(record, arm, evaluation, measure))
+        if len(precisions) > 1:
+            unlike = " and ".join(f"{run} in {precision}" for precision, run in precisions.items())
+            raise LatentReplayError(f"seeds of one case differ in precision: {unlike}; train one of them anew")
+        return [value for value in found if value is not None]
 
     def matched_with(self, others: Runs) -> Runs:
         """Those of these runs whose data set, case and seed `others` has too."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from edition import Runs, ours
 from titles import title
+from verdicts import counts, decided
 from words import NOT_RUN, count, listed
 
 from lr_core.memory import pixel_share
+from lr_core.settings import EVALUATIONS
 from lr_lab.data import catalogue
 from lr_lab.runs.profiles import find_profile
 
@@ -15,19 +19,13 @@ def run_state(runs: Runs) -> str:
     """How much of a profile has been run, data set by data set."""
     if not runs.cited:
         return "not shown in this document"
+    profile = find_profile(runs.profile)
     parts = []
     for name in runs.datasets:
-        done = [record["run"]["case"] for record in runs.of(name)]
-        cases = find_profile(runs.profile).cases
-        lacking = [str(case) for case in cases if case not in done]
-        if not lacking:
-            parts.append(
-                f"{title(name)}: all {count(len(cases))} cases" if len(cases) > 1 else f"{title(name)}: case {cases[0]}"
-            )
-        elif done:
-            parts.append(f"{title(name)}: case {', '.join(map(str, done))} ({', '.join(lacking)} not run)")
-        else:
-            parts.append(f"{title(name)}: {NOT_RUN}")
+        done = sum(record["run"]["dataset"] == name for record in runs.records + runs.added)
+        every = len(profile.cases) * len(profile.seeds)
+        state = NOT_RUN if not done else f"all {count(every)} runs" if done >= every > 1 else f"{done} of {every} runs"
+        parts.append(f"{title(name)}: {state}")
     return "; ".join(parts)
 
 
@@ -41,9 +39,24 @@ def cases_of(runs: Runs) -> str:
 
 
 def seeds() -> str:
-    """How many seeds the runs of one case have."""
-    found = {record["run"]["seed"] for record in ours.records}
-    return "one seed" if len(found) == 1 else f"{count(len(found))} seeds"
+    """How many seeds the cases have: "three seeds", or "one to three seeds" where they differ."""
+    by_case = Counter((record["run"]["dataset"], record["run"]["case"]) for record in ours.records)
+    least, most = min(by_case.values(), default=0), max(by_case.values(), default=0)
+    if least == most:
+        return "one seed" if most == 1 else f"{count(most)} seeds"
+    return f"{count(least)} to {count(most)} seeds"
+
+
+def verdict_counts() -> str:
+    """How many published numbers are reproduced and how many differ, by evaluation mode, in sentences."""
+    parts = []
+    for mode in EVALUATIONS:
+        if total := len(decided(mode)):
+            found = counts(mode)
+            parts.append(f"{found['reproduced']} are reproduced and {found['differs']} differ under {mode} statistics")
+    if not parts:
+        return f"No case of this edition has a second seed, so no number is judged ({NOT_RUN})."
+    return f"Of the {total} numbers that can be judged, {'; '.join(parts)}."
 
 
 def task_images() -> int:

@@ -22,25 +22,35 @@ def arms(name: str, runs: Runs = ours, dataset: str | None = None) -> Iterator[t
             yield from ((record, arm) for arm in record["arms"] if arm["arm"] == name)
 
 
+def mean_over_cases(found: Iterable[tuple[dict, float | None]]) -> Value | None:
+    """Mean of values, each with its record: over the seeds of a case first, so that each case weighs the same."""
+    cases: dict[tuple, list[float | None]] = {}
+    for record, value in found:
+        cases.setdefault((record["run"]["dataset"], record["run"]["case"]), []).append(value)
+    return mean(map(mean, cases.values()))
+
+
 def mean_accuracy(
     name: str, measure: str, evaluation: str, share: float | None = None, runs: Runs = ours
 ) -> Value | None:
     """Mean of one accuracy over all runs."""
-    return mean(
-        accuracy(record, arm, evaluation, measure) for record, arm in arms(name, runs) if arm["memory_share"] == share
+    return mean_over_cases(
+        (record, accuracy(record, arm, evaluation, measure))
+        for record, arm in arms(name, runs)
+        if arm["memory_share"] == share
     )
 
 
 def mean_epochs(name: str, runs: Runs = ours) -> Value | None:
     """Mean number of epochs of an arm."""
-    return mean(Value(arm["epochs"], [source(record, arm)]) for record, arm in arms(name, runs))
+    return mean_over_cases((record, Value(arm["epochs"], [source(record, arm)])) for record, arm in arms(name, runs))
 
 
 def forgetting(name: str, evaluation: str, share: float | None = None) -> Value | None:
     """Mean forgetting over all runs."""
     before = {run_id(record): accuracy(record, arm, evaluation, "test") for record, arm in arms("first-task")}
-    return mean(
-        before[run_id(record)] - accuracy(record, arm, evaluation, "original_test")
+    return mean_over_cases(
+        (record, before[run_id(record)] - accuracy(record, arm, evaluation, "original_test"))
         for record, arm in arms(name)
         if arm["memory_share"] == share
     )
@@ -48,11 +58,11 @@ def forgetting(name: str, evaluation: str, share: float | None = None) -> Value 
 
 def train_test_gap(evaluation: str) -> Value | None:
     """Mean of training less test accuracy over the first tasks."""
-    pairs = (
-        [accuracy(record, arm, evaluation, measure) for measure in ("train", "test")]
+    found = (
+        (record, [accuracy(record, arm, evaluation, measure) for measure in ("train", "test")])
         for record, arm in arms("first-task")
     )
-    return mean(train - test for train, test in pairs if train is not None and test is not None)
+    return mean_over_cases((record, train - test) for record, (train, test) in found)
 
 
 # -- beside the published values --------------------------------------------------------------------------------------
@@ -79,12 +89,12 @@ def _published(record: dict, arm: dict, measure: str) -> float | None:
 
 def mean_gap(name: str, measure: str, evaluation: str, runs: Runs = ours, dataset: str | None = None) -> Value | None:
     """Mean absolute difference from the published values."""
-    return mean(abs(gap) for gap, _, _ in gaps(name, measure, evaluation, runs, dataset))
+    return mean_over_cases((record, abs(gap)) for gap, record, _ in gaps(name, measure, evaluation, runs, dataset))
 
 
 def published_mean(name: str, measure: str, runs: Runs = ours) -> float | None:
     """Mean of the published values of the cases that these runs have."""
-    return mean(_published(record, arm, measure) for record, arm in arms(name, runs))
+    return mean_over_cases((record, _published(record, arm, measure)) for record, arm in arms(name, runs))
 
 
 def closest_evaluation(name: str, measure: str) -> str:
@@ -108,8 +118,9 @@ def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
         old = zip(arm["curve"]["epochs"], arm["curve"]["old"][evaluation], strict=True)
         last = max((epoch for epoch, value in old if value >= kept), default=0)  # 0 is before the task
         training = arm["curve"]["train_accuracy"]
-        found.append(Value(learned - training[min(last, len(training) - 1)], [source(record, arm)]))
-    return mean(found)
+        unlearned = learned - training[min(last, len(training) - 1)]
+        found.append((record, Value(unlearned, [source(record, arm)])))
+    return mean_over_cases(found)
 
 
 # -- between evaluation modes, budgets and profiles -------------------------------------------------------------------
@@ -117,16 +128,17 @@ def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
 
 def spread_over_evaluations(measure: str = "original_test") -> Value | None:
     """How far the evaluation mode alone moves a replay arm's accuracy: largest less smallest, on average."""
-    found = [[accuracy(record, arm, e, measure) for e in EVALUATIONS] for record, arm in arms("replay")]
-    return mean(_range(modes) for modes in found)
+    return mean_over_cases(
+        (record, _range(accuracy(record, arm, e, measure) for e in EVALUATIONS)) for record, arm in arms("replay")
+    )
 
 
 def spread_over_budgets(evaluation: str, measure: str = "original_test") -> Value | None:
     """How far the memory budget alone moves accuracy: largest less smallest over the budgets, on average."""
-    found: dict[str, list[Value | None]] = {}
-    for record, arm in arms("replay"):
-        found.setdefault(str(run_id(record)), []).append(accuracy(record, arm, evaluation, measure))
-    return mean(_range(budgets) for budgets in found.values())
+    return mean_over_cases(
+        (record, _range(accuracy(record, arm, evaluation, measure) for arm in record["arms"] if arm["arm"] == "replay"))
+        for record in ours.records
+    )
 
 
 def _range(found: Iterable[Value | None]) -> Value:
@@ -136,8 +148,10 @@ def _range(found: Iterable[Value | None]) -> Value:
 
 def gain_over_running(evaluation: str, measure: str = "original_test") -> Value | None:
     """How much higher the replay arms' accuracy is under an evaluation mode than under running statistics."""
-    pairs = ([accuracy(record, arm, e, measure) for e in (evaluation, "running")] for record, arm in arms("replay"))
-    return mean(value - running for value, running in pairs if value is not None and running is not None)
+    found = (
+        (record, [accuracy(record, arm, e, measure) for e in (evaluation, "running")]) for record, arm in arms("replay")
+    )
+    return mean_over_cases((record, value - running) for record, (value, running) in found)
 
 
 def paired(others: Runs) -> list[tuple[dict, dict, dict, dict]]:
@@ -155,10 +169,10 @@ def shift(others: Runs, measure: str, name: str | None = None) -> Value | None:
 
     `name` chooses one kind of arm; None takes all.
     """
-    pairs = [
-        (accuracy(record, arm, evaluation, measure), accuracy(other, same, evaluation, measure))
+    found = [
+        (record, [accuracy(record, arm, evaluation, measure), accuracy(other, same, evaluation, measure)])
         for record, arm, other, same in paired(others)
         if name in (None, arm["arm"])
         for evaluation in EVALUATIONS
     ]
-    return mean(abs(one - two) for one, two in pairs if one is not None and two is not None)
+    return mean_over_cases((record, abs(a - b)) for record, (a, b) in found if a is not None and b is not None)

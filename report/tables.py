@@ -12,8 +12,9 @@ from findings import gaps, mean_gap, paired
 from IPython.display import Markdown
 from provenance import in_table, number, page
 from published import MEASURES, published_value
-from sourced import Value, accuracy
+from sourced import Value, accuracy, mean
 from titles import title
+from verdicts import RULE, Judged, decided, half_width_of_mean
 from words import NOT_RUN, hours
 
 from lr_core import models
@@ -21,6 +22,7 @@ from lr_core.memory import pixel_share
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
+from lr_lab.evidence import VERDICTS
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.results import seconds
 
@@ -69,14 +71,17 @@ def legend() -> Markdown:
     return Markdown(" ".join(spans))
 
 
-def _ours(value: Value | None, theirs: float | None) -> str:
+def _ours(value: Value | None, half_width: float | None, theirs: float | None) -> str:
     if value is None:
         return f'<td class="num muted">{NOT_RUN}</td>'
+    text = in_table(number(value))
+    if half_width is not None:
+        text += f'<br><span class="delta">± {half_width:.4f}</span>'
     if theirs is None:
-        return f'<td class="num">{in_table(number(value))}</td>'
+        return f'<td class="num">{text}</td>'
     size = shade(value - theirs)
     difference = f"{FILLINGS[size]} {value - theirs:+.4f}".strip().replace("-", "−")
-    return f'<td class="num diff-{size}">{in_table(number(value))}<br><span class="delta">{difference}</span></td>'
+    return f'<td class="num diff-{size}">{text}<br><span class="delta">{difference}</span></td>'
 
 
 def _beside(dataset: str) -> dict[str, Runs]:
@@ -100,7 +105,9 @@ def results(dataset: str, name: str) -> Markdown:
     def row(case: int, share: float | None, measure: str) -> Iterator[str]:
         if measure == next(iter(measures)):
             if share == shares[0]:
-                yield f'<th scope="rowgroup" rowspan="{len(shares) * len(measures)}">{case}</th>'
+                seeds = len(ours.values(dataset, case, name, measure, modes[0], share))
+                note = f'<br><span class="delta">n&nbsp;=&nbsp;{seeds}</span>' if seeds else ""
+                yield f'<th scope="rowgroup" rowspan="{len(shares) * len(measures)}">{case}{note}</th>'
             if share is not None:
                 memory = f"{100 * pixel_share(1, 1) * share:.2f}&nbsp;%"
                 yield f'<th scope="rowgroup" class="num" rowspan="{len(measures)}">{memory}</th>'
@@ -109,7 +116,9 @@ def results(dataset: str, name: str) -> Markdown:
         yield f'<td class="num">{"–" if theirs is None else format(theirs, ".4f")}</td>'
         for runs in profiles.values():
             for mode in modes:
-                yield _ours(runs.value(dataset, case, name, measure, mode, share), theirs)
+                values = runs.values(dataset, case, name, measure, mode, share)
+                half_width = half_width_of_mean(dataset, name, measure, mode, share, len(values), runs)
+                yield _ours(mean(values), half_width, theirs)
 
     columns = ["Case", *["Memory"] * (name == "replay"), "Accuracy", "Published"]
     upper = _cells(columns, [columns.index("Published")], "th rowspan=2")
@@ -120,6 +129,35 @@ def results(dataset: str, name: str) -> Markdown:
         for case in find_profile(ours.profile).cases
     ]
     return html([upper + groups, below], bodies)
+
+
+def verdict_counts() -> Markdown:
+    """How many published numbers have each verdict, and how many lie outside the prediction interval, by mode."""
+    rows = []
+    for mode in EVALUATIONS:
+        found = decided(mode)
+        outside = sum(not each.compatible for each in found)
+        chance = (1 - RULE["confidence"]) * len(found)
+        by_verdict = [sum(each.verdict == verdict for each in found) for verdict in VERDICTS]
+        rows.append((mode, len(found), *by_verdict, f"{outside} of {len(found)}", f"{chance:.0f}"))
+    columns = ("Statistics", "Judged", *(verdict.capitalize() for verdict in VERDICTS), "Outside", "By chance")
+    return simple(columns, rows, numeric=range(1, len(columns)))
+
+
+def differing(evaluation: str = "batch", size: int = 12) -> Markdown:
+    """The published numbers that differ from ours under an evaluation mode, the largest differences first."""
+    found: list[Judged] = [each for each in decided(evaluation) if each.verdict == "differs"]
+    found.sort(key=lambda each: -abs(each.difference))
+    rows = [
+        (
+            title(each.dataset).html, each.case, plots.arm_name({"arm": each.arm, "memory_share": each.share}),
+            MEASURES[each.measure].lower(), f"{each.published:.4f}", in_table(number(each.ours)),
+            f"± {each.half_width:.4f}", f"{each.difference:+.4f}".replace("-", "−"),
+        )
+        for each in found[:size]
+    ]  # fmt: skip
+    columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Interval", "Difference")
+    return simple(columns, rows or [("none", *[""] * 7)], numeric=(4, 5, 6, 7))
 
 
 def cases() -> Markdown:

@@ -140,20 +140,20 @@ def test_bf16_is_the_paper_in_another_precision():
 
 
 @pytest.mark.parametrize(
-    ("name", "datasets", "cases", "preliminary", "images_per_class"),
+    ("name", "datasets", "cases", "seeds", "preliminary", "images_per_class"),
     [
-        ("paper", ("mnist", "kmnist", "fashion-mnist"), (1, 2, 3, 4), False, None),
-        ("literal", ("mnist", "kmnist", "fashion-mnist"), (1, 2, 3, 4), False, None),
-        ("bf16", ("mnist",), (1,), False, None),
-        ("quick", ("mnist", "kmnist", "fashion-mnist"), (1,), True, 600),
-        ("smoke", ("digits",), (1, 3), True, 60),
+        ("paper", ("mnist", "kmnist", "fashion-mnist"), (1, 2, 3, 4), (0, 1, 2), False, None),
+        ("literal", ("mnist",), (1, 2, 3, 4), (0,), False, None),
+        ("bf16", ("mnist",), (1,), (0,), False, None),
+        ("quick", ("mnist", "kmnist", "fashion-mnist"), (1,), (0,), True, 600),
+        ("smoke", ("digits",), (1, 3), (0,), True, 60),
     ],
 )
-def test_what_a_profile_runs(name, datasets, cases, preliminary, images_per_class):
+def test_what_a_profile_runs(name, datasets, cases, seeds, preliminary, images_per_class):
     profile = find_profile(name)
     assert (profile.datasets, profile.cases, profile.preliminary) == (datasets, cases, preliminary)
     assert profile.settings.images_per_class == images_per_class
-    assert profile.seeds == (0,)
+    assert profile.seeds == seeds
     assert profile.purpose
 
 

@@ -1,14 +1,12 @@
 """The numbers of the report: the right published value beside the right one of ours, where ours comes from, and words
 where there is none."""
 
-import importlib
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.request import urlopen
 
 import msgspec
@@ -23,30 +21,6 @@ from lr_lab.runs import store
 from lr_lab.runs.record import RunId, make_record
 
 REPORT = Path(__file__).resolve().parents[2] / "report"
-
-
-@pytest.fixture(scope="module")
-def module():
-    sys.path.insert(0, str(REPORT))
-    yield importlib.import_module
-    sys.path.remove(str(REPORT))
-
-
-@pytest.fixture(scope="module")
-def paper(module):
-    """The modules that numbers of the paper come from."""
-    names = ("edition", "facts", "findings", "provenance", "published", "sourced", "titles", "words")
-    return SimpleNamespace(**{name: module(name) for name in names})
-
-
-@pytest.fixture(scope="module")
-def tables(module):
-    return module("tables")
-
-
-@pytest.fixture(scope="module")
-def drawings(module):
-    return module("drawings")
 
 
 @pytest.fixture
@@ -249,16 +223,16 @@ def test_values_come_from_the_right_arm(paper, record, monkeypatch):
     for arm in record["arms"]:
         for evaluation, accuracies in arm["accuracy"].items():
             for measure, value in accuracies.items():
-                found = runs.value("digits", 1, arm["arm"], measure, evaluation, arm["memory_share"])
-                assert found == value
-    assert runs.value("digits", 2, "first-task", "test", "running") is None
-    assert runs.value("mnist", 1, "first-task", "test", "running") is None
+                found = runs.values("digits", 1, arm["arm"], measure, evaluation, arm["memory_share"])
+                assert found == ([] if value is None else [value])
+    assert runs.values("digits", 2, "first-task", "test", "running") == []
+    assert runs.values("mnist", 1, "first-task", "test", "running") == []
 
 
 def test_what_has_not_been_run_is_said_data_set_by_data_set(paper, record, monkeypatch):
     runs = paper.edition.Runs("smoke", REPORT)
     monkeypatch.setitem(runs.__dict__, "records", [record])
-    assert paper.facts.run_state(runs) == "Digits: case 1 (3 not run)"
+    assert paper.facts.run_state(runs) == "Digits: 1 of 2 runs"
     monkeypatch.setitem(runs.__dict__, "records", [])
     assert paper.facts.run_state(runs) == f"{catalogue.describe('digits').title}: not run"
 

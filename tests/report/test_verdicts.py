@@ -1,0 +1,110 @@
+"""Verdicts: from the seeds of made-up runs of MNIST, whose numbers are set beside the published ones."""
+
+import pytest
+
+from lr_core.errors import LatentReplayError
+
+FIRST = {1: 0.9885, 2: 0.9837, 3: 0.9871, 4: 0.9881}  # Table 4, test accuracy
+
+
+@pytest.fixture
+def seeds(paper, monkeypatch):
+    """Give each case of MNIST first-task test accuracies: published + shift + what each seed adds."""
+
+    def given(shift, *spread, cases=FIRST, precisions=("fp32",)):
+        records = [
+            {
+                "profile": "paper",
+                "run": {"dataset": "mnist", "case": case, "seed": seed},
+                "arms": [
+                    {
+                        "arm": "first-task",
+                        "memory_share": None,
+                        "provenance": {"precision": precisions[seed % len(precisions)]},
+                        "accuracy": {
+                            mode: {"train": 0.99, "test": FIRST[case] + shift + more, "original_test": None}
+                            for mode in ("running", "batch", "mixed")
+                        },
+                    }
+                ],
+            }
+            for case in cases
+            for seed, more in enumerate(spread)
+        ]
+        monkeypatch.setitem(paper.edition.ours.__dict__, "records", records)
+        monkeypatch.setitem(paper.edition.ours.__dict__, "added", [])
+        return [each for each in paper.verdicts.judged() if each.measure == "test" and each.evaluation == "batch"]
+
+    return given
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "expected"),
+    [
+        (0.000, (-0.001, 0, 0.001), "reproduced"),
+        (0.005, (-0.001, 0, 0.001), "small systematic shift"),  # 0.5 points: outside 0.27, within the margin of 1
+        (0.005, (-0.01, 0, 0.01), "inconclusive"),
+        (0.02, (-0.001, 0, 0.001), "differs"),
+        (-0.02, (-0.001, 0, 0.001), "differs"),
+    ],
+)
+def test_verdict_of_four_cases_with_three_seeds(seeds, shift, spread, expected):
+    found = seeds(shift, *spread)
+    assert [each.case for each in found] == [1, 2, 3, 4]
+    assert {each.verdict for each in found} == {expected}
+    assert [each.difference for each in found] == pytest.approx([shift] * 4)
+    factor = 2.306 * (4 / 3) ** 0.5  # t(0.975, 8) from a printed table
+    assert [each.half_width for each in found] == pytest.approx([factor * spread[-1]] * 4, rel=1e-3)
+
+
+def test_one_seed_gives_neither_interval_nor_verdict(seeds):
+    assert {(each.seeds, each.half_width, each.verdict) for each in seeds(0.0, 0.001)} == {(1, None, None)}
+
+
+def test_a_case_with_one_seed_has_no_verdict_beside_cases_with_more(seeds, paper):
+    both = paper.edition.ours
+    seeds(0.0, -0.001, 0.001, cases=[1, 2])
+    more = both.records
+    seeds(0.0, 0.0, cases=[3])
+    both.__dict__["records"] += more
+    found = {each.case: each for each in paper.verdicts.judged() if each.measure == "test"}
+    assert {case: (each.seeds, each.verdict) for case, each in found.items()} == {
+        1: (2, "reproduced"),
+        2: (2, "reproduced"),
+        3: (1, None),
+    }
+
+
+def test_counts_and_what_chance_would_put_outside(seeds, paper, tables):
+    seeds(0.02, -0.001, 0, 0.001)
+    # Training accuracy is 0.99 with every seed: it has no spread, so whatever is not equal lies outside.
+    judged = paper.verdicts.decided("batch")
+    assert len(judged) == 8
+    assert paper.verdicts.counts("batch")["differs"] == 4
+    assert "4 differ under batch statistics" in paper.facts.verdict_counts()
+    assert tables.verdict_counts().data.count("8 of 8") == 3
+
+
+def test_seeds_in_different_precisions_are_refused_in_one_line(seeds):
+    with pytest.raises(
+        LatentReplayError, match=r"differ in precision: .*seed 0 in fp32 and .*seed 1 in bf16; train"
+    ) as refusal:
+        seeds(0.0, 0.0, 0.0, precisions=("fp32", "bf16"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_averages_weigh_each_case_the_same_whatever_its_seeds(seeds, paper):
+    seeds(0.0, 0.0, 0.0, 0.0, cases=[1])
+    three = paper.edition.ours.records
+    seeds(0.0, 0.0, cases=[2])
+    paper.edition.ours.__dict__["records"] += three
+    found = paper.findings.mean_accuracy("first-task", "test", "batch")
+    assert found == pytest.approx((FIRST[1] + FIRST[2]) / 2)
+
+
+def test_margins_are_those_that_were_set_before_the_second_seed(paper):
+    assert paper.verdicts.RULE == {
+        "confidence": 0.95,
+        "significance": 0.05,
+        "margins": {"train": 0.01, "test": 0.01, "original_test": 0.02},
+    }
