@@ -185,6 +185,37 @@ def rates(measured: Sequence[Mapping], experiments: Sequence[str]) -> Figure:
     return figure
 
 
+@styled
+def error_bars(errors: pd.DataFrame) -> Figure:
+    """Errors on old classes as stacked bars, a group for each memory, a bar for each evaluation mode.
+
+    Parameters
+    ----------
+    errors : memory, evaluation, wrong_task, wrong_class (shares of the old test images)
+    """
+    memories, modes = (list(dict.fromkeys(errors[name])) for name in ("memory", "evaluation"))
+    figure = Figure((WIDTH, 0.75 + 0.5 * len(memories)))
+    axes = figure.subplots()
+    places = [memories.index(m) + (modes.index(e) - 1) * 0.27 for m, e in errors[["memory", "evaluation"]].to_numpy()]
+    tasks, classes = rounded(errors.wrong_task), rounded(errors.wrong_class)
+    axes.barh(places, tasks, height=0.24, color=TASK_COLOURS["second"], label="wrong task: taken for a new class")
+    axes.barh(places, classes, height=0.24, left=tasks, color=TASK_COLOURS["first"], alpha=0.6,
+              label="wrong class within the task")  # fmt: skip
+    for place, mode, task, within in zip(places, errors.evaluation, tasks, classes, strict=True):
+        axes.text(
+            task + within + 0.004, place, f"{mode}  {100 * task:.1f} + {100 * within:.1f}", va="center", fontsize=6.5
+        )
+    axes.set_yticks(range(len(memories)), memories)
+    axes.set_xlim(0, 1.25 * float((tasks + classes).max()))
+    axes.invert_yaxis()
+    axes.set_xlabel("errors, share of the old test images")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
 # Colour and shape say the same, for those who see no colours.
 VERDICT_MARKS: dict[str | None, dict[str, Any]] = {
     "reproduced": mark("o", 4.2, "#1b7f79"),
@@ -256,7 +287,7 @@ def verdict_strips(judged: Sequence[Judged], margins: Mapping[str, float]) -> Fi
     modes = list(dict.fromkeys(each.evaluation for each in judged))
     rows = list(dict.fromkeys(_row_name(each) for each in judged))
     cases = sorted({each.case for each in judged})
-    figure = Figure((WIDTH, 0.9 + 0.42 * len(rows)))
+    figure = Figure((WIDTH, 0.8 + 0.245 * len(rows)))
     axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
     for axis, mode in zip(axes, modes, strict=True):
         axis.axvline(0, color="black", linewidth=0.6)
@@ -283,6 +314,7 @@ def verdict_strips(judged: Sequence[Judged], margins: Mapping[str, float]) -> Fi
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
     axes[0].set_yticks(range(len(rows)), rows)
+    axes[0].tick_params(axis="y", labelsize=6.5)
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     _verdict_legend(figure, [each.verdict for each in judged])
     return figure

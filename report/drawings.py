@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import charts
+import findings
 import numpy as np
 import pandas as pd
 import thumbnails
@@ -153,6 +154,26 @@ def agreement() -> Markdown:
         .itertuples()
     )
     return drawn("agreement", charts.agreement(data), alt, data, _runs_of())
+
+
+def error_bars() -> Markdown:
+    """Errors on old classes after replay, split into wrong task and wrong class."""
+    rows = [
+        (f"{share:.0%} of the images", mode, *(findings.errors(kind, mode, share) for kind in ("task", "class")))
+        for share in ours.settings.memory_shares
+        for mode in EVALUATIONS
+    ]
+    if None in rows[0]:
+        return Markdown(f"*{NOT_RUN.capitalize()} under the profile {PROFILE}.*")
+    data = pd.DataFrame(rows, columns=["memory", "evaluation", "wrong_task", "wrong_class"])
+    data = data.astype({"wrong_task": float, "wrong_class": float}).round(4)
+    said = [
+        f"Memory of {memory}, {mode} statistics: {100 * task:.1f} % taken for a new class, {100 * within:.1f} % for another old one."
+        for memory, mode, task, within in data.itertuples(index=False)
+    ]
+    return drawn(
+        "errors", charts.error_bars(data), f"Errors on old classes by kind. {' '.join(said)}", data, _runs_of()
+    )
 
 
 def verdict_matrix() -> Markdown:

@@ -12,6 +12,7 @@ from published import published_value
 from sourced import Value, accuracy, mean, run_id, source
 from words import NOT_RUN
 
+from lr_core import metrics
 from lr_core.settings import EVALUATIONS
 
 
@@ -124,6 +125,19 @@ def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
 
 
 # -- between evaluation modes, budgets and profiles -------------------------------------------------------------------
+
+
+def errors(kind: str, evaluation: str, share: float | None, name: str = "replay") -> Value | None:
+    """Mean share of the old test images that are taken for a new class ("task"), or for another old one ("class")."""
+    found = []
+    for record, arm in arms(name):
+        if arm["memory_share"] == share:
+            first, second = (record["tasks"][task]["classes"] for task in ("first", "second"))
+            by_kind = dict(
+                zip(("task", "class"), metrics.errors(arm["confusion"][evaluation], first, second), strict=True)
+            )
+            found.append((record, Value(by_kind[kind], [source(record, arm)])))
+    return mean_over_cases(found)
 
 
 def spread_over_evaluations(measure: str = "original_test") -> Value | None:

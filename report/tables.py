@@ -260,7 +260,7 @@ def mean_gaps() -> Markdown:
     groups = {"Momentum, all runs": ours}
     if PROFILE == "paper" and literal.records:
         if len((matched := ours.matched_with(literal)).records) < len(ours.records):
-            groups["Momentum, those runs that plain SGD has"] = matched
+            groups["Momentum, same runs"] = matched
         groups["Plain SGD"] = literal
     rows = []
     for name in ("first-task", "replay", "no-replay"):
