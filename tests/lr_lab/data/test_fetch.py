@@ -15,12 +15,12 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import sets
+from msgspec.structs import replace
 from sets import (
     DAMAGE,
     TEST_IMAGES,
