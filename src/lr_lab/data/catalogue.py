@@ -25,7 +25,6 @@ from msgspec import Struct, ValidationError, convert
 from msgspec.structs import replace
 
 from lr_core.errors import LatentReplayError, UsageError
-from lr_lab.data import idx
 from lr_lab.files import absolute, project_root
 
 if TYPE_CHECKING:
@@ -153,9 +152,10 @@ def load(name: str) -> Dataset:
     Of each file the first intact copy is used; a warning names each damaged one. Raises UsageError for an unknown name,
     and LatentReplayError if a file has no intact copy or the files do not hold what the experiment needs.
     """
-    import torch  # here: planning runs does not need it
+    import torch  # here: planning runs needs neither torch nor numpy
 
     from lr_core.tasks import Dataset
+    from lr_lab.data import idx
 
     info = describe(name)
     idx.check_table(info)
