@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
@@ -12,7 +11,7 @@ import ipywidgets as widgets
 from lr_core import experiment
 from lr_core.errors import UsageError
 from lr_core.memory import check_share
-from lr_core.settings import CASES, Settings, is_whole
+from lr_core.settings import CASES, is_whole
 from lr_lab.data import catalogue
 from lr_lab.panel.text import parse_tasks
 
@@ -83,11 +82,6 @@ class Fields(dict[str, Field]):
     def share(self) -> float | None:
         """The share of a task's images that is kept; None without replay."""
         return self.value("memory") / 100 if self.value("replay") == "replay" else None
-
-    @property
-    def settings(self) -> Settings:
-        """`experiment.QUICK` with the values of the fields."""
-        return replace(experiment.QUICK, images_per_class=self.value("images"), max_epochs=self.value("epochs"))
 
     @property
     def missing_data(self) -> str:

@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ipywidgets as widgets
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
+from lr_core import experiment
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.experiment import TaskSequence
 from lr_core.fast import accelerate
@@ -65,11 +66,6 @@ class Panel:
             list(self.fields.values()),
             layout=widgets.Layout(grid_template_columns="repeat(auto-fit, minmax(230px, 1fr))", grid_gap="4px 24px"),
         )
-        self.view = widgets.VBox([choices, self._buttons(), *self._views()])
-        self.view.add_class("lr-panel")
-        self.check()
-
-    def _buttons(self) -> widgets.HBox:
         self.run_button = widgets.Button(description="Run", icon="play", button_style="primary")
         self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True)
         clear_button = widgets.Button(description="Clear runs", icon="trash")
@@ -77,9 +73,6 @@ class Panel:
         buttons = [self.run_button, self.stop_button, clear_button, self.fetch_button]
         for button, press in zip(buttons, (self.start, self.stop, self.clear, self.fetch), strict=True):
             button.on_click(press)
-        return widgets.HBox(buttons)
-
-    def _views(self) -> list[widgets.Widget]:
         self.status = widgets.HTML(sentence("Press Run."))
         self.curves, self.table, self.details = widgets.HTML(), widgets.HTML(), widgets.HTML()
         wide = {"description_width": "initial"}
@@ -88,10 +81,12 @@ class Panel:
         self.mode = widgets.Dropdown(description="Measured by", options=modes, value="mixed", style=wide)
         self.which.observe(self._draw_details, names="value")
         self.mode.observe(self._draw_all, names="value")
-        choices = widgets.HBox([self.which, self.mode], layout=widgets.Layout(flex_flow="row wrap"))
-        self.one_run = widgets.VBox([widgets.HTML("<h3>One run, closer</h3>"), choices, self.details])
+        views = widgets.HBox([self.which, self.mode], layout=widgets.Layout(flex_flow="row wrap"))
+        self.one_run = widgets.VBox([widgets.HTML("<h3>One run, closer</h3>"), views, self.details])
         self.one_run.layout.display = "none"
-        return [self.status, self.curves, self.table, self.one_run]
+        self.view = widgets.VBox([choices, widgets.HBox(buttons), self.status, self.curves, self.table, self.one_run])
+        self.view.add_class("lr-panel")
+        self.check()
 
     def check(self) -> bool:
         """Check the fields and enable the buttons that can be pressed; returns whether all fields are right."""
@@ -135,7 +130,7 @@ class Panel:
             self._say(f"Nothing was run: {error}")
         except LatentReplayError as error:
             self.fields.absent[name] = f"{title} cannot be had: choose another, or see below why"
-            self._say(" ".join(str(error).split()))
+            self._say(str(error))
         except Exception as error:  # asyncio shows it nowhere
             self._say(f"The run failed: {type(error).__name__}: {error}")
         finally:
@@ -158,7 +153,9 @@ class Panel:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as other:  # the page and the Stop button work during an epoch
             sequence = await loop.run_in_executor(other, self._sequence)
-            run = KeptRun(self._title(), sequence, 0.0)
+            replay = f"replay {self.fields.value('memory'):g} %"
+            without = {"none": "no replay", "frozen": "no replay, frozen"}
+            run = KeptRun(f"{len(self.kept) + 1}: {without.get(self.fields.value('replay'), replay)}", sequence, 0.0)
             self.kept.append(run)
             evaluations = sequence.learn()
             while not self._stopping and (last := await loop.run_in_executor(other, next, evaluations, None)):
@@ -179,13 +176,9 @@ class Panel:
             self._data = catalogue.load(value("dataset"))
         return TaskSequence(
             self._data, parse_tasks(value("tasks")), share=self.fields.share, frozen=value("replay") != "none",
-            seed=value("seed"), settings=self.fields.settings, accelerate=accelerate,
+            seed=value("seed"), accelerate=accelerate,
+            settings=replace(experiment.QUICK, images_per_class=value("images"), max_epochs=value("epochs")),
         )  # fmt: skip
-
-    def _title(self) -> str:
-        replay = f"replay {self.fields.value('memory'):g} %"
-        without = {"none": "no replay", "frozen": "no replay, frozen"}
-        return f"{len(self.kept) + 1}: {without.get(self.fields.value('replay'), replay)}"
 
     # -- showing ------------------------------------------------------------------------------------------------
 
