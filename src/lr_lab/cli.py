@@ -45,6 +45,9 @@ def _folder(name: str, default: Callable[[], Path], about: str, variable: str | 
 
 
 _RUNS = _folder("--runs", lambda: plan.RUNS, "Folder of all runs.  [default: LR_RUNS, else report/runs]", "LR_RUNS")
+_FIGURES = _folder(
+    "--folder", lambda: files.project_root() / "report" / "figures", "Where to.  [default: report/figures]"
+)
 _SELECTION = [
     click.Option(["--profile"], default="paper", show_default=True, help=f"One of {', '.join(PROFILES)}."),
     click.Option(["--dataset", "datasets"], multiple=True, help="Only this data set; may be repeated."),
@@ -91,23 +94,16 @@ def status(**choice: Any) -> None:
 def grid_command(workers: int | None, executor: str, skip_missing: bool, **choice: Any) -> None:
     """Run what is due, through papermill, one process a run. Stop it at any time: the same command goes on."""
     due = _plan(**choice)
-    can = _with_data(due) if executor == "pool" else due  # the workers of a cluster have data of their own
-    folders = {name: choice[name] for name in ("runs", "cache", "force")}
-    failures = _run(can, executor, workers, **folders) if can else []
+    possible = _with_data(due) if executor == "pool" else due  # the workers of a cluster have data of their own
+    failures = _run(possible, executor, workers, choice["runs"], choice["cache"], choice["force"]) if possible else []
     for outcome in failures:
         click.echo(f"failed: {outcome.run}: {outcome.cell + ': ' if outcome.cell else ''}{outcome.error}", err=True)
-    if failures or (len(can) < len(due) and not skip_missing):
+    if failures or (len(possible) < len(due) and not skip_missing):
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(params=[_FIGURES])
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option(
-    "--folder",
-    type=_Folder(file_okay=False, path_type=Path),
-    default=lambda: files.project_root() / "report" / "figures",
-    help="Where to.  [default: report/figures]",
-)
 def figures(names: tuple[str, ...], folder: Path) -> None:
     """Draw the figures of the data sets (1 to 4 of the paper): of all its sets, or of those named.
 
@@ -250,18 +246,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
     try:
         cli(arguments, standalone_mode=False)
+        return
     except click.exceptions.Abort:
         click.echo("stopped; all finished epochs are kept, the same command goes on", err=True)
         sys.exit(130)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "python -m lr_lab"
-        _fail(UsageError(f"{error.format_message()} ({command} --help says more)"))
+        failure: Exception = UsageError(f"{error.format_message()} ({command} --help says more)")
     except LatentReplayError as error:
-        _fail(error)
+        failure = error
     except OSError as error:  # a path that the system does not take, a disk that fails
-        _fail(LatentReplayError(str(error)))
-
-
-def _fail(error: LatentReplayError) -> None:
-    click.echo(f"error: {error}", err=True)
-    sys.exit(2 if isinstance(error, UsageError) else 1)
+        failure = LatentReplayError(str(error))
+    click.echo(f"error: {failure}", err=True)
+    sys.exit(2 if isinstance(failure, UsageError) else 1)
