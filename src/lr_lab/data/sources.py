@@ -155,19 +155,17 @@ def _run(command: Sequence[str], work: Path, out: BinaryIO | None = None) -> Non
     """Run a package client in the work folder; raise SourceFailed with its own message when it fails."""
     name = Path(command[0]).name if command[0] != sys.executable else "pip or its npm"
     environment = {**os.environ, "TMPDIR": str(work), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    with open(work / "log", "w+", errors="replace") as log:
-        try:
-            status = subprocess.run(
-                command, cwd=work, env=environment, timeout=COMMAND_TIMEOUT,
-                stdin=subprocess.DEVNULL, stdout=out or log, stderr=log,
-            ).returncode  # fmt: skip
-        except OSError as error:
-            raise SourceFailed(f"{name} cannot be started ({error.strerror})") from error
-        except subprocess.TimeoutExpired as error:
-            raise SourceFailed(f"{name} had not finished after {COMMAND_TIMEOUT} s") from error
-        log.seek(0)
-        lines = [line.strip() for line in log if line.strip()]
-    if status:
+    try:
+        done = subprocess.run(
+            command, cwd=work, env=environment, timeout=COMMAND_TIMEOUT, text=True, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=out or subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    except OSError as error:
+        raise SourceFailed(f"{name} cannot be started ({error.strerror})") from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceFailed(f"{name} had not finished after {COMMAND_TIMEOUT} s") from error
+    if done.returncode:
+        lines = [line.strip() for line in f"{done.stdout or ''}\n{done.stderr}".splitlines() if line.strip()]
         errors = [line for line in lines if re.match(r"(npm )?(ERR|error|E:)", line, re.IGNORECASE)] or lines[-1:]
         words = " / ".join(errors[:3])[:300] or "without a message"
-        raise SourceFailed(f"{name} failed with status {status}: {words}")
+        raise SourceFailed(f"{name} failed with status {done.returncode}: {words}")
