@@ -1,11 +1,10 @@
-"""Files: written whole or not at all, locked, set aside where damaged; absolute paths; the folder of the project."""
+"""Atomic writing, locks, renaming of damaged files, absolute paths, and the folder of the project."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import fcntl
-import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from lr_core.errors import LatentReplayError, UsageError
 
 
 def absolute(path: Path | str) -> Path:
-    """An absolute path: `~` is the home folder, a relative path starts at the working folder."""
+    """The absolute path; `~` is the home folder."""
     try:
         return Path(os.path.abspath(Path(path).expanduser()))
     except (RuntimeError, TypeError) as error:
@@ -29,7 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             _write(path, content)
             return
         except OSError as error:
-            # Another process may remove the folder meanwhile: then it is made once more.
+            # Another process may have removed the folder meanwhile: make it again.
             if not (again and isinstance(error, FileNotFoundError)):
                 raise cannot_be_written(path, error) from error
 
@@ -58,30 +57,32 @@ def cannot_be_written(path: Path, error: OSError) -> LatentReplayError:
 
 
 def lock(path: Path) -> IO[bytes] | None:
-    """Take the lock of a file, made where there is none; None where another process has it. Closing it gives it back.
+    """Lock a file, which is made if there is none; None if another process holds the lock.
 
-    The end of the process gives it back too, however it ends. A child process that inherits the file has the lock too.
-    The process that has the lock may remove the file.
+    Closing the file releases the lock, and so does the end of the process. A child process that inherits the file shares
+    the lock. The process that holds the lock may remove the file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
-    except FileNotFoundError:  # removed between the two calls
+    except FileNotFoundError:  # the folder was removed between the two calls
         return None
     except OSError as error:
         raise cannot_be_written(path, error) from error
     with contextlib.suppress(BlockingIOError, FileNotFoundError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it was removed while this one waited
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else the holder of the lock removed it
             return file
     file.close()
     return None
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file to `<name>.damaged` or `<name>.damaged-2` and so on: out of the way but not lost."""
-    names = itertools.chain([".damaged"], (f".damaged-{number}" for number in itertools.count(2)))
-    aside = next(a for name in names if not os.path.lexists(a := path.with_name(path.name + name)))
+    """Rename a damaged file to `<name>.damaged`, or `<name>.damaged-2` and so on; returns the new path."""
+    aside, number = path.with_name(f"{path.name}.damaged"), 1
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{number}")
     os.replace(path, aside)
     return aside
 

@@ -20,7 +20,6 @@ import sys
 import tarfile
 import tracemalloc
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -30,6 +29,7 @@ import sets
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sets import TRAIN_IMAGES, facts, idx, tiny_description, tiny_files
 
 from lr_core import device

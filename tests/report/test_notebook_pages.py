@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from browser import DESKTOP, PHONE, dead_links, findings, visit
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from lr_lab.data import catalogue
 

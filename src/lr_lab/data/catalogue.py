@@ -2,8 +2,8 @@
 
 A file is used only if its SHA-256 is the one in `data/datasets.toml`. Importing this module reads no file.
 
-Public, in reading order: `Description`, `raw_folder`, `search_path`, `reread`, `DATASETS`, `PAPER_DATASETS`, `describe`,
-`checksums`, `load`, `available`; for `fetch`: `find`, `read`, `verify`, `Damaged`.
+Public: `Description`, `raw_folder`, `search_path`, `reread`, `DATASETS`, `PAPER_DATASETS`, `describe`, `checksums`, `load`,
+`available`; for `fetch`: `find`, `read`, `verify`, `Damaged`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from reprlib import repr as short_repr
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
+
+from msgspec import Struct, ValidationError, convert
+from msgspec.structs import replace
 
 from lr_core.errors import LatentReplayError, UsageError
-from lr_lab.data import idx
 from lr_lab.files import absolute, project_root
 
 if TYPE_CHECKING:
@@ -31,19 +32,17 @@ if TYPE_CHECKING:
 
 
 class Damaged(Exception):
-    """A file is not what it must be; the message names it, what was expected and what was found."""
+    """A file does not have the expected content; the message names it, what was expected and what was found."""
 
 
-@dataclass(frozen=True)
-class FileFacts:
-    """What a file must be: its length in bytes and the SHA-256 of its content, both of the unpacked file."""
+class FileFacts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Length in bytes and SHA-256 of an unpacked file."""
 
     bytes: int
     sha256: str
 
 
-@dataclass(frozen=True)
-class Description:
+class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table of `data/datasets.toml`."""
 
     name: str
@@ -68,9 +67,9 @@ def raw_folder() -> Path:
 
 
 def search_path() -> list[Path]:
-    """The data roots in the order in which they are searched: those of LR_DATA_PATH, then `data/raw`.
+    """The data roots in the order of search: those of LR_DATA_PATH, then `data/raw`.
 
-    Relative folders in the variable are made absolute: they then stay the same later, and in every child process.
+    Relative folders in the variable are made absolute, for later calls and for child processes in other folders.
     """
     roots = [absolute(entry) for entry in os.environ.get("LR_DATA_PATH", "").split(os.pathsep) if entry.strip()]
     if roots:
@@ -80,28 +79,25 @@ def search_path() -> list[Path]:
 
 @cache
 def _descriptions() -> Mapping[str, Description]:
-    """The project's own tables, then those that users have put into a data root (`custom.add`).
+    """The built-in sets, then those that users have put into a data root (`custom.add`).
 
-    A user's set that has the title of another set gets its name added to the title.
+    A user's set with the title of another set gets its name added to the title.
     """
-    shipped = _tables(project_root() / "data" / "datasets.toml")
-    known, paths = dict(shipped), []
+    built_in = _tables(project_root() / "data" / "datasets.toml")
+    known = dict(built_in)
     for root in search_path():
-        with suppress(OSError):  # a root that cannot be read has none
-            paths += sorted(path for path in root.glob("*/dataset.toml") if path.is_file())
-    for path in paths:
-        try:
-            known |= {**_tables(path), **known}  # of two sets of one name, the first one found
-        except LatentReplayError as error:  # a data root may hold files of other projects
-            warnings.warn(f"passed over: {error}", stacklevel=3)
-
-    def ambiguous() -> list[str]:
+        with suppress(OSError):  # a root that cannot be read
+            for path in filter(Path.is_file, sorted(root.glob("*/dataset.toml"))):
+                try:
+                    known |= {**_tables(path), **known}  # of two sets of one name, the first one found
+                except LatentReplayError as error:  # the file of another project
+                    warnings.warn(f"ignored: {error}", stacklevel=3)
+    while True:  # again after a change: a new title may be that of a third set
         titles = Counter(info.title for info in known.values())
-        return [name for name, info in known.items() if name not in shipped and titles[info.title] > 1]
-
-    while names := ambiguous():  # again: a new title may be that of a third set
-        known |= {name: replace(known[name], title=f"{known[name].title} ({name})") for name in names}
-    return known
+        same = [info for name, info in known.items() if name not in built_in and titles[info.title] > 1]
+        if not same:
+            return known
+        known |= {info.name: replace(info, title=f"{info.title} ({info.name})") for info in same}
 
 
 def reread() -> None:
@@ -112,30 +108,16 @@ def reread() -> None:
 def _tables(path: Path) -> Mapping[str, Description]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {name: _description(name, table) for name, table in tables.items()}
+        return {name: convert({**table, "name": name}, Description) for name, table in tables.items()}
     except OSError as error:
         raise LatentReplayError(
             f"{path} cannot be read ({error.strerror}): run `make setup`, or work from the project's own folder"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValidationError, ValueError, TypeError, RecursionError) as error:
         raise LatentReplayError(f"{path} is not a table of data sets ({type(error).__name__}: {error})") from error
 
 
-def _description(name: str, table: dict[str, Any]) -> Description:
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    values["files"] = {file: FileFacts(**facts) for file, facts in table["files"].items()}
-    info = Description(name=name, **values)
-    texts = [info.title, info.folder, info.origin, info.licence, *info.class_names, *info.glyphs, *info.sources]
-    texts += [facts.sha256 for facts in info.files.values()]
-    numbers = [info.images, *(facts.bytes for facts in info.files.values())]
-    for kind, found in ((str, texts), (int, numbers), (bool, [info.paper])):
-        for value in found:
-            if not isinstance(value, kind):
-                raise TypeError(f"{short_repr(value)} in {name} is no {kind.__name__}")
-    return info
-
-
-DATASETS: tuple[str, ...]  # these two are read when they are used
+DATASETS: tuple[str, ...]  # read at first use, not at import
 PAPER_DATASETS: tuple[str, ...]
 
 if not TYPE_CHECKING:  # mypy would otherwise accept every name of this module
@@ -167,15 +149,13 @@ def checksums(name: str) -> dict[str, str]:
 def load(name: str) -> Dataset:
     """Load a data set from the search path; never downloads.
 
-    Each file is the first intact one on the search path (`search_path`). A damaged one is never used: a warning says
-    what was expected and what was found, and the next folder is tried. Files of one set may come from two folders.
-
-    Raises UsageError for an unknown name. Raises LatentReplayError if there is no intact copy of a file, or if the files
-    do not hold what the experiment needs.
+    Of each file the first intact copy is used; a warning names each damaged one. Raises UsageError for an unknown name,
+    and LatentReplayError if a file has no intact copy or the files do not hold what the experiment needs.
     """
-    import torch  # here: planning runs does not need it
+    import torch  # here: planning runs needs neither torch nor numpy
 
     from lr_core.tasks import Dataset
+    from lr_lab.data import idx
 
     info = describe(name)
     idx.check_table(info)
@@ -190,25 +170,22 @@ def load(name: str) -> Dataset:
 
 
 def available() -> tuple[str, ...]:
-    """Names of the sets whose files are all on the search path with the right length; contents are not read.
-
-    A file that is there only packed (`.gz`) counts: its length is not known before it is unpacked.
-    """
+    """Names of the sets whose files are all on the search path, with the right length where they are not packed."""
 
     def has(path: Path, facts: FileFacts) -> bool:
-        if os.path.isfile(path):
-            return os.path.getsize(path) == facts.bytes
-        return os.path.isfile(f"{path}.gz")
+        return os.path.getsize(path) == facts.bytes if os.path.isfile(path) else os.path.isfile(f"{path}.gz")
 
-    def complete(info: Description) -> bool:
-        folders = [root / info.folder for root in search_path()]
-        return all(any(has(folder / file, facts) for folder in folders) for file, facts in info.files.items())
-
-    return tuple(info.name for info in _descriptions().values() if not info.folder or complete(info))
+    roots = search_path()
+    return tuple(
+        info.name
+        for info in _descriptions().values()
+        if not info.folder
+        or all(any(has(root / info.folder / file, facts) for root in roots) for file, facts in info.files.items())
+    )
 
 
 def find(info: Description, file: str) -> tuple[bytes, Path]:
-    """Content and place of the first intact copy of a file on the search path; warns of each that is damaged.
+    """Content and path of the first intact copy of a file on the search path; warns of each damaged one.
 
     Raises LatentReplayError if there is none; the message says where it was looked for.
     """
@@ -220,24 +197,21 @@ def find(info: Description, file: str) -> tuple[bytes, Path]:
         except Damaged as fault:
             warnings.warn(f"not used: {fault}", stacklevel=3)
             faults.append(str(fault))
-    if faults:
-        remedy = "Run `make data` for a fresh copy, or put an intact one there."
-        raise LatentReplayError(f"{info.title}: no intact {file}: {'; '.join(faults)}. {remedy}")
+    missing = (
+        f"no intact {file}: {'; '.join(faults)}" if faults else f"{file} is in none of {', '.join(map(str, folders))}"
+    )
     remedy = f"Run `make data`, or set LR_DATA_PATH to a folder that holds {info.folder}/{file}."
-    raise LatentReplayError(f"{info.title}: {file} is in none of {', '.join(map(str, folders))}. {remedy}")
+    raise LatentReplayError(f"{info.title}: {missing}. {remedy}")
 
 
 def read(path: Path, facts: FileFacts) -> bytes | None:
-    """Content of a file, or of the packed one beside it (`.gz`); None where there is neither.
-
-    Raises Damaged unless it is what `facts` say.
-    """
+    """Content of a file or, if there is none, of `<path>.gz`; None if there is neither. Raises Damaged as `verify` does."""
     packed = not os.path.lexists(path)
     path = path.with_name(f"{path.name}.gz") if packed else path
     try:
+        if packed and not path.is_file():
+            return None
         if not path.is_file():
-            if packed:
-                return None
             raise Damaged(f"{path} is not a file")
         with path.open("rb") as file:
             return verify(file, path, facts, packed=packed)
@@ -246,12 +220,9 @@ def read(path: Path, facts: FileFacts) -> bytes | None:
 
 
 def verify(stream: IO[bytes], name: Path | str, facts: FileFacts, *, packed: bool) -> bytes:
-    """Content of a stream, unpacked if it is `packed` by gzip. Raises Damaged unless it is what `facts` say.
-
-    It is read once: what is verified is what is used, even if the file changes meanwhile.
-    """
+    """Content of a stream, unpacked if it is `packed` by gzip. Raises Damaged if length or SHA-256 are others."""
     try:
-        # No more than one byte too many, so that neither a huge file nor a small archive can fill the memory.
+        # At most one byte too many is read: a huge file or a zip bomb cannot fill the memory.
         content = (gzip.GzipFile(fileobj=stream) if packed else stream).read(facts.bytes + 1)
     except Exception as error:  # the readers of damaged archives raise errors of many kinds
         raise Damaged(f"{name} cannot be {'unpacked' if packed else 'read'} ({error})") from error
@@ -260,8 +231,7 @@ def verify(stream: IO[bytes], name: Path | str, facts: FileFacts, *, packed: boo
         found = "more" if length > facts.bytes else length
         raise Damaged(f"{name} {kind}: expected {facts.bytes} bytes, found {found}")
     sha256 = hashlib.sha256(content).hexdigest()
-    if sha256 != facts.sha256:
-        # Named where it is another known file: two were swapped.
+    if sha256 != facts.sha256:  # if two files were swapped, name the other one
         known = ((info.title, *each) for info in _descriptions().values() for each in info.files.items())
         owner = next((f" (it is {title}'s {file})" for title, file, of in known if of.sha256 == sha256), "")
         raise Damaged(f"{name} is not the right file{owner}: expected SHA-256 {facts.sha256}, found {sha256}")

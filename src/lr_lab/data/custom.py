@@ -2,7 +2,7 @@
 
 Input that does not fit is refused in one line; a warning names what is left out.
 
-Public, in reading order: `from_arrays`, `from_folder`, `add`.
+Public: `from_arrays`, `from_folder`, `add`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF"
 PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")  # folders above those of the classes
 LEAST_RANGE = 32  # of 255: grey values in a smaller range have probably not been scaled
 LONGEST = 60  # characters of a class name or title: longer ones leave no room for the figure
-# Made by operating systems, archives and file servers, as are names that begin with a dot; they are no images.
-_FOREIGN = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
-            "__pycache__", "thumbs.db", "desktop.ini"}  # fmt: skip
+# Made by operating systems, archives and file servers, like names that begin with a dot.
+_SYSTEM_FILES = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
+                 "__pycache__", "thumbs.db", "desktop.ini"}  # fmt: skip
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # Pillow's modes of more than eight bits
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value that cameras and scanners give
 
@@ -44,7 +44,7 @@ _DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value that cameras and scanners 
 def from_arrays(
     name: str, images: npt.ArrayLike, labels: npt.ArrayLike, class_names: Sequence[str] = (), title: str = ""
 ) -> Dataset:
-    """A data set from arrays, which are copied.
+    """A data set from arrays, which are copied. Raises UsageError for what does not fit.
 
     Parameters
     ----------
@@ -54,11 +54,6 @@ def from_arrays(
     labels : (n,) whole numbers from 0; at most ten classes, each with images
     class_names : by label; the numbers themselves where not given
     title : in figures and tables; the name where not given
-
-    Raises
-    ------
-    UsageError
-        Something does not fit; the message says what would.
     """
     values, numbers = _array(name, "images", images), _array(name, "labels", labels)
     if values.ndim != 3 or values.size == 0 or numbers.shape != values.shape[:1]:
@@ -71,73 +66,57 @@ def from_arrays(
         raise UsageError(f"{name}: label {int(np.isnan(numbers).argmax())} is NaN; labels must be whole numbers from 0")
     if not np.issubdtype(numbers.dtype, np.integer):
         raise UsageError(f"{name}: labels of {numbers.dtype}; they must be whole numbers (names go to `class_names`)")
-    flat = grey.min(axis=(1, 2)) == grey.max(axis=(1, 2))
+    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # a set has no order
+        raise UsageError(f"{name}: class_names is {short_repr(class_names)}; it must list one name per class, in order")
     if grey.shape[1:] != (SIDE, SIDE):
         grey = np.stack([_square(Image.fromarray(image), name) for image in grey])
-    if isinstance(class_names, (Mapping, Set)) or not np.iterable(class_names):  # without an order, or two lists in one
-        raise UsageError(f"{name}: class_names is {short_repr(class_names)}; it must list one name per class, in order")
-    places = [f"image {place}" for place in range(len(grey))]
-    return _dataset(name, grey, numbers, tuple(class_names), title, flat, places)
+    return _dataset(name, grey, numbers, tuple(class_names), title, [f"image {place}" for place in range(len(grey))])
 
 
 def from_folder(name: str, folder: Path | str, title: str = "", *, invert: bool = False) -> Dataset:
     """A data set from a folder that holds a folder of image files for each class, named as the class is.
 
-    Classes are numbered in natural order (2 before 10); printing the set shows it. Folders train and test above those
-    of the classes are merged. Images are turned upright as their EXIF data say and made grey. Transparent parts become
-    background; so does what pads an image to a square, before it is resized to 28 x 28. Grey values of more than eight
-    bits are scaled by the range of 8, 10, 12, 14 or 16 bits, the smallest that holds the largest value of the set. With
-    `invert` dark becomes bright: background should be dark, as in the built-in sets.
+    Classes are numbered in natural order (2 before 10). Folders train and test above those of the classes are merged.
+    Images are turned upright as their EXIF data say and made grey, padded to a square and resized to 28 x 28. Padding
+    and transparent parts become background. Grey values of more than eight bits are scaled by the range of 8, 10, 12,
+    14 or 16 bits, the smallest that holds the largest value of the set. With `invert` dark becomes bright: background
+    should be dark, as in the built-in sets.
 
-    Hidden files and those of operating systems are passed over; a warning names all else that is left out. Raises
+    Hidden files and those of operating systems are ignored; a warning names other files that are left out. Raises
     UsageError where the folder is laid out differently, and LatentReplayError that names a file which cannot be read.
     """
-    root = absolute(folder)
-    by_class = _by_class(root)
+    by_class = _by_class(absolute(folder))
     names = sorted(by_class, key=_natural)
     files = [file for each in names for file in by_class[each]]
     labels = np.repeat(np.arange(len(names)), [len(by_class[each]) for each in names])
-    if not files:
-        raise UsageError(f"{root}: its folders hold no images")
-    images, flat = np.zeros((len(files), SIDE, SIDE), np.uint8), np.zeros(len(files), bool)
-
-    def take(place: int, picture: Image.Image) -> None:
-        lowest, highest = picture.getextrema()
-        flat[place] = lowest == highest
-        # Padded with what is background in this picture, so that it is dark in the end.
-        images[place] = _square(picture, files[place], ground=255 if invert else 0)
-
-    wide: dict[int, float] = {}  # place -> largest value: all are scaled alike, so all have to be read first
+    images = np.zeros((len(files), SIDE, SIDE), np.uint8)
+    background = 255 if invert else 0
+    wide: dict[
+        int, float
+    ] = {}  # place -> largest value: all are scaled alike, so all are read before the first is scaled
     for place, file in enumerate(files):
         picture = _opened(file)
         if picture.mode in _WIDE:
             wide[place] = _largest(picture, file)
         else:
-            take(place, _grey(picture, white=invert))
+            images[place] = _square(_grey(picture, background), file, background)
     for place in wide:
-        take(place, _scaled(_opened(files[place]), max(wide.values())))
-    return _dataset(name, 255 - images if invert else images, labels, tuple(names), title, flat, files)
+        picture = _scaled(_opened(files[place]), max(wide.values()))
+        images[place] = _square(picture, files[place], background)
+    return _dataset(name, 255 - images if invert else images, labels, tuple(names), title, files)
 
 
 def add(dataset: Dataset, *, origin: str, licence: str, root: Path | str | None = None) -> Path:
     """Put a data set into a data root, by default `data/raw`: `load`, the grid and the report then know its name.
 
-    It writes `<name>/raw` with four IDX files, as those of MNIST, and `<name>/dataset.toml` with a table as those of
-    `data/datasets.toml`; to remove the set, remove the folder `<name>`, which is returned. Another root has to be on
-    LR_DATA_PATH. Raises UsageError unless there are ten classes, as the grid's cases need, and LatentReplayError if the
-    root cannot be written to.
+    Writes four IDX files to `<name>/raw`, and a table as those of `data/datasets.toml` to `<name>/dataset.toml`. Returns
+    the folder `<name>`; to remove the set, remove it. Another root has to be on LR_DATA_PATH. Raises UsageError unless
+    there are ten classes, as the grid's cases need, and LatentReplayError if the root cannot be written to.
     """
     name, count = dataset.name, len(dataset.class_names)
     if count != CLASSES:
         raise UsageError(f"{name}: {count} classes; the grid's cases need {CLASSES}. `TaskSequence` takes fewer")
     folder = (catalogue.raw_folder() if root is None else absolute(root)) / name
-    arrays = dataset.images.numpy(), dataset.labels.numpy().astype(np.uint8)
-    cut = max(1, len(arrays[0]) * 6 // 7)  # both parts are merged when loaded, so the order stays
-    contents = {
-        file: to_idx(values[part])
-        for files, part in zip(IDX_PARTS, (slice(cut), slice(cut, None)), strict=True)
-        for file, values in zip(files, arrays, strict=True)
-    }
     table = {
         "title": dataset.title,
         "folder": f"{name}/raw",
@@ -151,10 +130,13 @@ def add(dataset: Dataset, *, origin: str, licence: str, root: Path | str | None 
     # JSON's strings, numbers, lists and truth values are TOML's too.
     lines = [f"[{name}]", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items())]
     lines += ["", f"[{name}.files]"]
-    for file, content in contents.items():
-        write_atomically(folder / "raw" / file, content)
-        sha256 = hashlib.sha256(content).hexdigest()
-        lines.append(f'{file} = {{ bytes = {len(content)}, sha256 = "{sha256}" }}')
+    cut = max(1, len(dataset.images) * 6 // 7)  # training and test files are merged when loaded, so the order stays
+    for files, part in zip(IDX_PARTS, (slice(cut), slice(cut, None)), strict=True):
+        for file, values in zip(files, (dataset.images, dataset.labels), strict=True):
+            content = to_idx(values[part].numpy().astype(np.uint8))
+            write_atomically(folder / "raw" / file, content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            lines.append(f'{file} = {{ bytes = {len(content)}, sha256 = "{sha256}" }}')
     write_atomically(folder / "dataset.toml", "\n".join([*lines, ""]).encode())
     catalogue.reread()
     return folder
@@ -169,10 +151,9 @@ def _dataset(
     labels: npt.NDArray[np.integer],
     names: tuple[object, ...],
     title: str,
-    flat: npt.NDArray[np.bool_],
     places: Sequence[object],
 ) -> Dataset:
-    """The data set, if all fits: (n, 28, 28) images, which of them are `flat`, of one grey value, and their `places`."""
+    """The data set of (n, 28, 28) images, if all fits; `places` say where each image comes from."""
     built_in = catalogue.PAPER_DATASETS + ("digits",)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in built_in:
         raise UsageError(
@@ -180,20 +161,19 @@ def _dataset(
             f"and none of {', '.join(built_in)}"
         )
     lowest, highest = int(labels.min()), int(labels.max())
-    classes = len(names) or highest + 1
-    if not 2 <= len(names or (0, 0)) <= CLASSES or highest == 0 and not names:
+    most = (len(names) or CLASSES) - 1
+    if lowest < 0 or highest > most:
+        limit = f"{most}{'' if names else ' at most'}"
+        raise UsageError(f"{name}: labels from {lowest} to {highest}; they must number the classes from 0 to {limit}")
+    if not 2 <= (classes := len(names) or highest + 1) <= CLASSES:
         raise UsageError(f"{name}: {classes} classes; the classifier has room for {CLASSES}, and two tasks need two")
-    if lowest < 0 or highest >= min(classes, CLASSES):
-        raise UsageError(
-            f"{name}: labels from {lowest} to {highest}; they must number the classes from 0 to "
-            f"{(len(names) or CLASSES) - 1}{'' if names else ' at most'}"
-        )
     class_names: list[str] = []
     for each in names or range(classes):
         whole = isinstance(each, (int, np.integer)) and not isinstance(each, bool)
         class_names.append(_text(name, "a class name", str(each) if whole else each))
         if class_names[-1] in class_names[:-1]:
             raise UsageError(f"{name}: two classes are called {class_names[-1]}; each needs a name of its own")
+    flat = images.min(axis=(1, 2)) == images.max(axis=(1, 2))
     for number, each in enumerate(class_names):
         of_class = labels == number
         if not of_class.any():
@@ -201,7 +181,7 @@ def _dataset(
         if flat[of_class].all():
             raise UsageError(
                 f"{name}: each image of class {each} is of one grey value ({places[int(of_class.argmax())]} is the first); "
-                "what was drawn is lost, as dark ink on a transparent ground is without `invert`"
+                "dark ink on a transparent ground, for example, needs `invert`"
             )
     darkest, brightest = int(images.min()), int(images.max())
     if brightest - darkest < LEAST_RANGE:
@@ -210,10 +190,8 @@ def _dataset(
             "scale them, as in (images - images.min()) / (images.max() - images.min())"
         )
     if flat.any():
-        first = places[int(flat.argmax())]
-        warnings.warn(
-            f"{name}: {flat.sum()} of {len(flat)} images are of one grey value, {first} is the first", stacklevel=3
-        )
+        some = f"{flat.sum()} of {len(flat)} images are of one grey value, {places[int(flat.argmax())]} is the first"
+        warnings.warn(f"{name}: {some}", stacklevel=3)
     title = _text(name, "title", title) if title else name
     # A copy: the caller may change the array later.
     tensors = torch.from_numpy(np.array(images)), torch.from_numpy(labels.astype(np.int64))
@@ -225,11 +203,13 @@ def _text(name: str, what: str, text: object, longest: int = LONGEST) -> str:
     if not isinstance(text, str):
         raise UsageError(f"{name}: {what} is {short_repr(text)}; it must be a text")
     composed = unicodedata.normalize("NFC", str(text)).strip()
-    # Control characters, halves of characters, ends of lines, and what turns the direction of all that follows.
+    # Control characters, surrogates, line and paragraph separators, and what changes the direction of writing.
     bad = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\u202a\u202b\u202d\u202e"]
-    empty = all(unicodedata.category(c) in ("Cf", "Zs") for c in composed)  # nothing that can be seen
-    if bad or empty or len(composed) > longest:
-        fault = f"holds the character {bad[0]!a}" if bad else "is empty" if empty else f"has {len(composed)} characters"
+    invisible = all(unicodedata.category(c) in ("Cf", "Zs") for c in composed)
+    if bad or invisible or len(composed) > longest:
+        fault = (
+            f"holds the character {bad[0]!a}" if bad else "is empty" if invisible else f"has {len(composed)} characters"
+        )
         raise UsageError(
             f"{name}: {what} {fault} ({short_repr(text):.80}); it must be one line of 1 to {longest} characters"
         )
@@ -248,16 +228,17 @@ def _array(name: str, what: str, given: npt.ArrayLike) -> npt.NDArray[Any]:
 
 def _grey_values(name: str, values: npt.NDArray[Any]) -> Bytes:
     """uint8 of an array that holds grey values, in bytes or in floats."""
+    wanted = "must be uint8, or floats from 0 to 1"
     if values.dtype == np.uint8:
         return values
     if not np.issubdtype(values.dtype, np.floating):
-        raise UsageError(f"{name}: images of {values.dtype}; they must be uint8, or floats from 0 to 1")
+        raise UsageError(f"{name}: images of {values.dtype}; they {wanted}")
     if (broken := np.isnan(values).any(axis=(1, 2))).any():
-        raise UsageError(f"{name}: image {int(broken.argmax())} holds NaN; images must be uint8, or floats from 0 to 1")
+        raise UsageError(f"{name}: image {int(broken.argmax())} holds NaN; images {wanted}")
     lowest, highest = values.min(), values.max()
     if lowest < 0 or highest > 1:
         raise UsageError(
-            f"{name}: images of {values.dtype} from {lowest!s} to {highest!s}; they must be uint8, or floats from 0 to 1: "
+            f"{name}: images of {values.dtype} from {lowest!s} to {highest!s}; they {wanted}: "
             "divide by the largest possible value, or use numpy.clip(images, 0, 1)"
         )
     return np.round(255 * values).astype(np.uint8)
@@ -269,57 +250,54 @@ def _grey_values(name: str, values: npt.NDArray[Any]) -> Bytes:
 def _by_class(root: Path) -> dict[str, list[Path]]:
     """Class -> its image files in natural order; training files first, where they are apart from test files."""
     folders = [path for path in _inside(root) if path.is_dir()] if root.is_dir() else []
+    above = [root]
+    if all(path.name.lower() in PARTS for path in folders) and not any(map(_images, folders)):
+        above += sorted(folders, key=lambda path: PARTS.index(path.name.lower()))
+        folders = [path for part in above[1:] for path in _inside(part) if path.is_dir()]
     if not folders:
         fault = "holds no folders" if root.is_dir() else "is no folder"
         raise UsageError(f"{root}: {fault}; put the images of each class into a folder named as the class is")
-    loose = [path for path in _inside(root) if _is_image(path)]
-    if all(path.name.lower() in PARTS for path in folders) and not any(map(_images, folders)):
-        folders.sort(key=lambda path: PARTS.index(path.name.lower()))
-        loose += [path for part in folders for path in _inside(part) if not path.is_dir()]
-        folders = [path for part in folders for path in _inside(part) if path.is_dir()]
     by_class: dict[str, list[Path]] = {}
+    left_out = [path for level in above for path in _images(level)]
     for folder in folders:
-        by_class.setdefault(folder.name, []).extend(_images(folder))
-        loose += [path for path in _inside(folder) if not _is_image(path)]
+        images = dict.fromkeys(_images(folder))
+        by_class.setdefault(folder.name, []).extend(images)
+        left_out += [path for path in _inside(folder) if path not in images]
     for name, files in by_class.items():
         if not files:
-            raise UsageError(_without_images(root, [path for path in folders if path.name == name]))
-    if loose:
-        some = ", ".join(str(path.relative_to(root)) for path in loose[:3])
-        more = f" and {len(loose) - 3} more" if len(loose) > 3 else ""
+            raise UsageError(f"{root}: class {name} has no images{_found_instead(root, name, left_out)}")
+    if left_out:
+        some = ", ".join(str(path.relative_to(root)) for path in left_out[:3])
+        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
         warnings.warn(f"{root}: left out, as no image files of a class: {some}{more}", stacklevel=3)
     return by_class
 
 
-def _without_images(root: Path, folders: list[Path]) -> str:
-    """Why a class has no images, and where there are some."""
-    inside, name = [path for folder in folders for path in _inside(folder)], folders[0].name
+def _found_instead(root: Path, name: str, left_out: list[Path]) -> str:
+    """What the folder of a class without images holds, and what it should hold."""
+    inside = [path for path in left_out if path.parent.name == name]
     for path in inside:
         if path.is_dir() and _images(path):
-            return (
-                f"{root}: class {name} has no images, its folders have ({path.relative_to(root)}); "
-                "name the folder that holds the folders of the classes"
-            )
+            place = path.relative_to(root)
+            return f", its folders have ({place}); name the folder that holds the folders of the classes"
     kinds = ", ".join(sorted({path.suffix or path.name for path in inside})[:5])
     known = ", ".join(sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS))
-    return f"{root}: class {name} has no images{f', only {kinds}' if kinds else ''}; known are {known}"
+    return f"{f', only {kinds}' if kinds else ''}; known are {known}"
 
 
 def _inside(folder: Path) -> list[Path]:
-    """What is in a folder, in natural order, less the files of operating systems."""
+    """What is in a folder, in natural order, without the files of operating systems."""
     try:
         found = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise LatentReplayError(f"{folder}: cannot be looked into ({error.strerror})") from error
-    return sorted((path for path in found if path.name.lower() not in _FOREIGN), key=lambda path: _natural(path.name))
+    found = [path for path in found if path.name.lower() not in _SYSTEM_FILES]
+    return sorted(found, key=lambda path: _natural(path.name))
 
 
 def _images(folder: Path) -> list[Path]:
-    return [path for path in _inside(folder) if _is_image(path)]
-
-
-def _is_image(path: Path) -> bool:
-    return Image.registered_extensions().get(path.suffix.lower()) in FORMATS and not path.is_dir()
+    formats = Image.registered_extensions()
+    return [path for path in _inside(folder) if formats.get(path.suffix.lower()) in FORMATS and not path.is_dir()]
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:
@@ -334,7 +312,7 @@ def _natural(name: str) -> tuple[list[str | int], str]:
 def _opened(file: Path) -> Image.Image:
     """The picture in a file, upright, in the mode that it is kept in."""
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as image:
@@ -348,21 +326,21 @@ def _opened(file: Path) -> Image.Image:
         raise LatentReplayError(
             f"{file}: is no image that can be read ({reason}); take it out, or replace it"
         ) from error
-    for warning in said:  # of damaged EXIF data, for example; Pillow does not name the file
+    for warning in caught:  # of damaged EXIF data, for example; Pillow does not name the file
         warnings.warn(f"{file}: {warning.message}", stacklevel=3)
-    # What Pillow does for eight bits alone.
+    # A TIFF whose 0 is white; Pillow inverts it only if it has eight bits.
     if upright.mode in _WIDE and getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0:
-        upright = Image.fromarray((1 if upright.mode == "F" else 65535) - np.asarray(upright))  # white was 0
+        upright = Image.fromarray((1 if upright.mode == "F" else 65535) - np.asarray(upright))
     if pictures > 1:
         raise LatentReplayError(f"{file}: holds {pictures} pictures; save the one that is meant as a file of its own")
     return upright
 
 
-def _grey(picture: Image.Image, white: bool) -> Image.Image:
-    """Eight bits of grey; what is transparent shows the background, white or black."""
+def _grey(picture: Image.Image, background: int) -> Image.Image:
+    """Eight bits of grey; transparent parts show the background."""
     if picture.has_transparency_data:
-        inked = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", inked.size, "white" if white else "black"), inked)
+        ink = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", ink.size, (background,) * 3), ink)
     return picture.convert("L")
 
 
@@ -384,8 +362,8 @@ def _scaled(picture: Image.Image, largest: float) -> Image.Image:
     return Image.fromarray(np.round(255 * np.asarray(picture, np.float64) / full).astype(np.uint8))
 
 
-def _square(image: Image.Image, where: Path | str, ground: int = 0) -> Bytes:
-    """(28, 28) uint8, whatever the size: padded with background to a square, then resized, in integer arithmetic."""
+def _square(image: Image.Image, where: Path | str, background: int = 0) -> Bytes:
+    """(28, 28) uint8, padded with background to a square and resized in integer arithmetic."""
     if max(image.size) > SIDE * min(image.size):  # nothing of it would be left
         raise UsageError(f"{where}: is {image.width} x {image.height} pixels, too oblong for {SIDE} x {SIDE}")
-    return np.asarray(ImageOps.pad(image, (SIDE, SIDE), method=Image.Resampling.BILINEAR, color=ground))
+    return np.asarray(ImageOps.pad(image, (SIDE, SIDE), method=Image.Resampling.BILINEAR, color=background))

@@ -1,6 +1,6 @@
 """Fetch the data sets that are not on the search path, verify them, and keep them in `data/raw`.
 
-Public, in reading order: `Report`, `fetch_all`, `fetch`.
+Public: `Report`, `fetch_all`, `fetch`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from lr_lab.data.catalogue import Damaged, FileFacts
 from lr_lab.data.sources import SourceFailed
 from lr_lab.files import set_aside, write_atomically
 
-STALE = 3600  # seconds after which a temporary file has surely been abandoned: writing one takes seconds
+STALE = 3600  # seconds after which a temporary file is no longer in use: writing one takes seconds
 
-Say = Callable[[str], None]  # gets a sentence about each source before it is tried
+Say = Callable[[str], None]  # is called with a sentence about each source before it is tried
 
 
 @dataclass(frozen=True)
 class Report:
-    """Whether one data set is there now."""
+    """The outcome for one data set."""
 
     title: str
     state: str  # "built in", "present", "fetched" or "failed"
@@ -34,12 +34,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether `catalogue.load` will succeed."""
+        """Whether the files are all there."""
         return self.state != "failed"
 
     @property
     def line(self) -> str:
-        """The whole in one line for a terminal or a log."""
+        """The report as one line."""
         return f"{self.title}: {self.state}: {self.detail}"
 
 
@@ -60,12 +60,10 @@ def fetch_all(names: Iterable[str], say: Say | None = None) -> list[Report]:
 def fetch(name: str, say: Say | None = None) -> Report:
     """Fetch the files of a data set that are not intact on the search path, from the first source that delivers.
 
-    A file gets its name in `data/raw` only when its content has been verified, so an interrupted fetch leaves nothing
-    that could be taken for data. A damaged file of that name is kept beside it as `<name>.damaged`.
+    A file gets its name in `data/raw` after its content was verified, so an interrupted fetch leaves no file that `load`
+    would read. A damaged file of that name is kept as `<name>.damaged`. A terminal shows a progress bar of each download.
 
-    `say` gets a sentence about each source before it is tried; a terminal shows a progress bar of each download.
-    Raises UsageError for an unknown name, and LatentReplayError if no source delivered (the message names each with its
-    reason) or the folder cannot be written to.
+    Raises UsageError for an unknown name, and LatentReplayError if no source delivered or the folder cannot be written to.
     """
     info = catalogue.describe(name)
     if not info.folder:
@@ -83,7 +81,7 @@ def fetch(name: str, say: Say | None = None) -> Report:
     failures, aside = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        _remove_stale(folder)
         for label, source in sources.attempts(info):
             if say:
                 say(f"{info.title}: trying {label}")
@@ -99,10 +97,10 @@ def fetch(name: str, say: Say | None = None) -> Report:
                 failures.append(f"{label}: it has no {', '.join(wanted)}")
             except (SourceFailed, Damaged) as failure:
                 failures.append(f"{label}: {failure}")
-    except OSError as error:  # those of the sources are SourceFailed or Damaged by now
+    except OSError as error:  # those of the sources are SourceFailed or Damaged
         raise LatentReplayError(f"{info.title}: {folder} cannot be written to: {error.strerror or error}") from error
-    kinds = {source.partition(":")[0] for source in info.sources}
-    alone = " No package registry is known to carry it." if kinds <= {"torchvision", "mirror"} else ""
+    only_mirrors = all(source.startswith("mirror:") for source in info.sources)
+    alone = " No package registry is known to carry it." if only_mirrors else ""
     raise LatentReplayError(
         f"{info.title}: no source delivered. Tried {'; '.join(failures)}.{alone} What you can do: put "
         f"{', '.join(info.files)} (unpacked) into FOLDER/{info.folder} and set LR_DATA_PATH=FOLDER. "
@@ -111,7 +109,7 @@ def fetch(name: str, say: Say | None = None) -> Report:
 
 
 def _keep(path: Path, content: bytes, facts: FileFacts) -> list[str]:
-    """Put a verified file in its place; the new name of a damaged one that was there, if any."""
+    """Write a verified file; returns the new name of a damaged one that was in its place, if any."""
     with suppress(Damaged):
         if catalogue.read(path, facts) is not None:  # another process has fetched it meanwhile
             return []
@@ -120,9 +118,9 @@ def _keep(path: Path, content: bytes, facts: FileFacts) -> list[str]:
     return aside
 
 
-def _sweep(folder: Path) -> None:
-    """Remove temporary files that a killed fetch left; they are never read."""
+def _remove_stale(folder: Path) -> None:
+    """Remove temporary files that a killed fetch left."""
     for path in folder.glob(".*.part"):
-        with suppress(OSError):  # another fetch may be sweeping too
+        with suppress(OSError):  # another fetch may remove it too
             if time.time() - path.stat().st_mtime > STALE:
                 path.unlink()

@@ -1,9 +1,9 @@
 """IDX files, the format of MNIST, and whether they hold a set that the experiment can use.
 
-A checksum says that a file is the one described, not that the description makes sense: users describe sets of their own.
-So the files of every set are checked in full, in one way. The checks take microseconds.
+A checksum shows that a file is the one described; it does not show that the description of a user's set is right.
+So the files of every set are checked in full.
 
-Public, in reading order: `SIDE`, `IDX_PARTS`, `check_table`, `merge`, `parse_idx`, `to_idx`.
+Public: `SIDE`, `IDX_PARTS`, `check_table`, `merge`, `parse_idx`, `to_idx`.
 """
 
 from __future__ import annotations
@@ -35,64 +35,56 @@ IDX_PARTS = (
 
 def check_table(info: Description) -> None:
     """Refuse a set without the four files or without ten different class names: networks and cases need ten classes."""
-    for what, found in (("class_names", info.class_names), ("glyphs", info.glyphs)):
-        if len(found) != CLASSES and (found or what == "class_names"):
-            raise LatentReplayError(
-                f"{info.title}: {len(found)} {what} in the table {info.name}; a set needs {CLASSES}. "
-                "`custom.from_folder` and `custom.from_arrays` take sets of fewer classes"
-            )
-    twice = [name for name in info.class_names if info.class_names.count(name) > 1]
-    if twice:
-        raise LatentReplayError(
-            f"{info.title}: two class_names in the table {info.name} are {twice[0]!r}; they must differ"
-        )
+    names, table = info.class_names, f"the table {info.name}"
+    for what, found in (("class_names", names), ("glyphs", info.glyphs or names)):
+        if len(found) != CLASSES:
+            words = "`custom.from_folder` and `custom.from_arrays` take sets of fewer classes"
+            raise _error(info, f"{len(found)} {what} in {table}; a set needs {CLASSES}. {words}")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise _error(info, f"two class_names in {table} are {twice[0]!r}; they must differ")
     missing = [file for pair in IDX_PARTS for file in pair if file not in info.files]
     if info.folder and missing:
-        raise LatentReplayError(f"{info.title}: the files of the table {info.name} lack {', '.join(missing)}")
+        raise _error(info, f"the files of {table} lack {', '.join(missing)}")
 
 
 def merge(info: Description, found: Mapping[str, tuple[bytes, Path]]) -> tuple[Bytes, npt.NDArray[np.int64]]:
     """Images (n, 28, 28) uint8 and labels (n,) int64 of a set, from content and path of each of its files.
 
-    Raises LatentReplayError if the files do not fit together, or not their description, or lack a class.
+    Raises LatentReplayError if the files do not fit together or to their description, or if a class has no images.
     """
     parts = []
     for image_file, label_file in IDX_PARTS:
         images, labels = parse_idx(*found[image_file], ndim=3), parse_idx(*found[label_file], ndim=1)
-        if images.shape[1:] != (SIDE, SIDE):
-            raise LatentReplayError(
-                f"{info.title}: {image_file} holds images of {images.shape[1]} x {images.shape[2]}; they must be "
-                f"{SIDE} x {SIDE}. `custom.from_arrays` takes other sizes, and `custom.add` writes them anew"
-            )
+        height, width = images.shape[1:]
+        if (height, width) != (SIDE, SIDE):
+            words = "`custom.from_arrays` takes other sizes, and `custom.add` writes them anew"
+            size = f"{height} x {width}; they must be {SIDE} x {SIDE}"
+            raise _error(info, f"{image_file} holds images of {size}. {words}")
         if len(images) != len(labels):
-            raise LatentReplayError(
-                f"{info.title}: {image_file} holds images of shape {images.shape}, {label_file} {len(labels)} labels"
-            )
+            raise _error(info, f"{image_file} holds images of shape {images.shape}, {label_file} {len(labels)} labels")
         if labels.max() >= CLASSES:
-            raise LatentReplayError(
-                f"{info.title}: {label_file} holds label {labels.max()}; labels must be 0 to {CLASSES - 1}"
-            )
+            raise _error(info, f"{label_file} holds label {labels.max()}; labels must be 0 to {CLASSES - 1}")
         parts.append((images, labels))
     images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     if len(labels) != info.images:
-        raise LatentReplayError(
-            f"{info.title}: its files hold {len(labels):,} images, the table {info.name} says {info.images:,}"
-        )
+        raise _error(info, f"its files hold {len(labels):,} images, the table {info.name} says {info.images:,}")
     counts = np.bincount(labels, minlength=CLASSES)
     if not counts.all():
-        raise LatentReplayError(
-            f"{info.title}: class {counts.argmin()} ({info.class_names[counts.argmin()]}) has no images; "
-            f"a set needs images of all {CLASSES} classes"
-        )
+        empty = f"class {counts.argmin()} ({info.class_names[counts.argmin()]}) has no images"
+        raise _error(info, f"{empty}; a set needs images of all {CLASSES} classes")
     return images, labels.astype(np.int64)
 
 
+def _error(info: Description, words: str) -> LatentReplayError:
+    return LatentReplayError(f"{info.title}: {words}")
+
+
 def parse_idx(content: bytes, path: Path | str, ndim: int) -> Bytes:
-    """Array of `ndim` dimensions, read-only, that shares memory with `content`, that of the IDX file at `path`.
+    """Array of `ndim` dimensions from the content of the IDX file at `path`; read-only, without a copy.
 
     The format: two zero bytes, a type code (8: unsigned byte), the number of dimensions, each dimension as a
-    big-endian 32-bit unsigned number, then the values in row-major order. Raises LatentReplayError if the header is
-    another one, or the file is shorter or longer than its header says.
+    big-endian 32-bit unsigned number, then the values in row-major order. Raises LatentReplayError for another header
+    or a length that does not fit it.
     """
     start, magic = 4 + 4 * ndim, bytes([0, 0, 8, ndim])
     if len(content) < start or content[:4] != magic:
@@ -101,7 +93,7 @@ def parse_idx(content: bytes, path: Path | str, ndim: int) -> Bytes:
             f"begins with {magic.hex()}, found {len(content)} bytes that begin with {content[:4].hex() or 'nothing'}"
         )
     shape = np.frombuffer(content, ">u4", ndim, offset=4).tolist()
-    size = math.prod(shape)  # in Python's integers, which a header of huge extents cannot overflow
+    size = math.prod(shape)  # in Python's integers, which cannot overflow
     if size == 0 or len(content) - start != size:
         raise LatentReplayError(
             f"{path}: its header announces {' x '.join(map(str, shape))} = {size} values, "

@@ -1,7 +1,6 @@
 """The live panel of `notebooks/explore.ipynb`: choose, press Run, watch, stop, compare.
 
-It learns and measures with `experiment.TaskSequence` and draws with `plots`. `fields` has what can be chosen and what is
-refused; `panel` has the runs and their views.
+It trains and measures with `experiment.TaskSequence` and draws with `plots`.
 """
 
 from lr_lab.panel.fields import SPLITS

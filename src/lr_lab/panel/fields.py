@@ -1,10 +1,9 @@
-"""The fields of the panel: what can be chosen, and what each of them refuses."""
+"""The input fields of the panel, and the check of their values."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
@@ -12,7 +11,7 @@ import ipywidgets as widgets
 from lr_core import experiment
 from lr_core.errors import UsageError
 from lr_core.memory import check_share
-from lr_core.settings import CASES, Settings
+from lr_core.settings import CASES, is_whole
 from lr_lab.data import catalogue
 from lr_lab.panel.text import parse_tasks
 
@@ -32,18 +31,18 @@ SPLITS = {
 REPLAYS = {"on": "replay", "off (the paper's baseline)": "none", "off, compressor frozen": "frozen"}
 
 
-class Field:
-    """An input with its name above it and room for one line of complaint below it."""
+class Field(widgets.VBox):
+    """An input with its name above it and one line for an error message below it."""
 
     def __init__(self, label: str, control: widgets.Widget) -> None:
         control.layout.width = "auto"
         self.control = control
         self.message = widgets.HTML()
-        self.box = widgets.VBox([widgets.HTML(f"<b>{label}</b>"), control, self.message])
+        super().__init__([widgets.HTML(f"<b>{label}</b>"), control, self.message])
 
 
 class Fields(dict[str, Field]):
-    """The fields by name, and what they say together. `on_change` is called whenever one has changed."""
+    """The fields by name. `on_change` is called after each change."""
 
     def __init__(self, on_change: Callable[[], object]) -> None:
         here = catalogue.available()
@@ -62,21 +61,21 @@ class Fields(dict[str, Field]):
             epochs=Field("Epochs a task, at most", widgets.IntText(experiment.QUICK.max_epochs)),
             seed=Field("Seed", widgets.IntText(0)),
         )
-        self.absent: dict[str, str] = {}  # data set -> why it could not be had, until it is fetched after all
+        self.absent: dict[str, str] = {}  # data set -> why it cannot be used; removed when it was fetched
         split, tasks = self["split"].control, self["tasks"].control
-        # A ready-made split is written out as classes. While the classes are of no ready-made split, none is chosen.
+        # A ready-made split is written out as classes. For other classes, no ready-made split is chosen.
         known = (lambda chosen: chosen or tasks.value, lambda classes: classes if classes in SPLITS.values() else None)
         widgets.link((split, "value"), (tasks, "value"), known)
         for field in self.values():
             field.control.observe(lambda change: on_change(), names="value")
 
     def value(self, name: str) -> Any:
-        """What a field is set to."""
+        """The value of a field."""
         return self[name].control.value
 
     @property
     def title(self) -> str:
-        """The title of the data set that is chosen."""
+        """The title of the chosen data set."""
         return catalogue.describe(self.value("dataset")).title
 
     @property
@@ -85,45 +84,38 @@ class Fields(dict[str, Field]):
         return self.value("memory") / 100 if self.value("replay") == "replay" else None
 
     @property
-    def settings(self) -> Settings:
-        """Those of the fields; the others are `experiment.QUICK`."""
-        return replace(experiment.QUICK, images_per_class=self.value("images"), max_epochs=self.value("epochs"))
-
-    @property
     def missing_data(self) -> str:
-        """Why the data set that is chosen cannot be used; empty if it can."""
+        """Why the chosen data set cannot be used; empty if it can."""
         name = self.value("dataset")
         if name in self.absent or name in catalogue.available():
             return self.absent.get(name, "")
         return f"{self.title} is not on this machine: press “Fetch the data”, or choose another"
 
     def check(self) -> bool:
-        """Complain below each field about what is wrong with it; returns whether nothing is."""
-        images, epochs = self.value("images"), self.value("epochs")
-        faults = {
+        """Write an error message below each wrong field; returns whether all are right."""
+        share = self.share
+        errors = {
             "dataset": self.missing_data,
-            "tasks": _fault(lambda: parse_tasks(self.value("tasks"))),
-            "memory": "" if self.share is None else _fault(lambda: check_share(self.value("memory") / 100)),
-            # In the words of the fields: the settings speak of their own names.
-            "images": _fault(lambda: replace(experiment.QUICK, images_per_class=images))
-            and "choose at least 20 images of each class",
-            "epochs": _fault(lambda: replace(experiment.QUICK, max_epochs=epochs)) and "choose at least one epoch",
-            "seed": "" if self.value("seed") >= 0 else "a seed is a whole number of at least 0",
+            "tasks": _error(lambda: parse_tasks(self.value("tasks"))),
+            "memory": "" if share is None else _error(lambda: check_share(share)),
+            "images": "" if is_whole(self.value("images"), 20) else "choose at least 20 images of each class",
+            "epochs": "" if is_whole(self.value("epochs"), 1) else "choose at least one epoch",
+            "seed": "" if is_whole(self.value("seed"), 0) else "a seed is a whole number of at least 0",
         }
-        for name, fault in faults.items():
-            self[name].message.value = sentence(fault, "#b00020") if fault else ""
-        self["memory"].control.disabled = self.share is None
-        return not any(faults.values())
+        for name, error in errors.items():
+            self[name].message.value = sentence(error, "#b00020") if error else ""
+        self["memory"].control.disabled = share is None
+        return not any(errors.values())
 
 
 def sentence(words: str, colour: str = "inherit") -> str:
-    """A sentence as HTML. Screen readers read it when it changes; its lines are set close."""
+    """A sentence as HTML that screen readers read when it changes."""
     return f'<span role="status" style="display: block; line-height: 1.4; color: {colour}">{html.escape(words)}</span>'
 
 
-def _fault(attempt: Callable[[], object]) -> str:
+def _error(check: Callable[[], object]) -> str:
     try:
-        attempt()
+        check()
     except UsageError as error:
         return str(error)
     return ""

@@ -1,4 +1,4 @@
-"""The panel: its buttons, the run in progress, and the views of the runs that are kept."""
+"""The panel: its buttons, the run in progress, and the views of finished runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ipywidgets as widgets
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
+from lr_core import experiment
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.experiment import TaskSequence
 from lr_core.fast import accelerate
@@ -35,7 +36,7 @@ PAGE = 760  # pixels: what a figure as wide as the text takes
 
 def show() -> widgets.VBox | Markdown:
     """The panel in a page that can show it; else one line that says where it can be used."""
-    # A Jupyter server names the notebook to the kernels that it starts. papermill and nbval start theirs without one.
+    # Jupyter servers set this variable for their kernels; papermill and nbval do not.
     if "JPY_SESSION_NAME" in os.environ:
         return Panel().view
     return Markdown(
@@ -46,7 +47,7 @@ def show() -> widgets.VBox | Markdown:
 
 @dataclass
 class KeptRun:
-    """A run, finished or stopped, that stays for comparison."""
+    """A run, in progress, finished or stopped."""
 
     title: str
     sequence: TaskSequence
@@ -54,7 +55,7 @@ class KeptRun:
 
 
 class Panel:
-    """The fields, the run in progress, and the runs that are kept. `view` is what a notebook shows."""
+    """The fields, buttons and results. `view` is what a notebook shows."""
 
     def __init__(self) -> None:
         self.kept: list[KeptRun] = []
@@ -63,14 +64,9 @@ class Panel:
         self._data: Dataset | None = None
         self.fields = Fields(self.check)
         choices = widgets.GridBox(
-            [field.box for field in self.fields.values()],
+            list(self.fields.values()),
             layout=widgets.Layout(grid_template_columns="repeat(auto-fit, minmax(230px, 1fr))", grid_gap="4px 24px"),
         )
-        self.view = widgets.VBox([choices, self._buttons(), *self._views()])
-        self.view.add_class("lr-panel")
-        self.check()
-
-    def _buttons(self) -> widgets.HBox:
         self.run_button = widgets.Button(description="Run", icon="play", button_style="primary")
         self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True)
         clear_button = widgets.Button(description="Clear runs", icon="trash")
@@ -78,9 +74,6 @@ class Panel:
         buttons = [self.run_button, self.stop_button, clear_button, self.fetch_button]
         for button, press in zip(buttons, (self.start, self.stop, self.clear, self.fetch), strict=True):
             button.on_click(press)
-        return widgets.HBox(buttons)
-
-    def _views(self) -> list[widgets.Widget]:
         self.status = widgets.HTML(sentence("Press Run."))
         self.curves, self.table, self.details = widgets.HTML(), widgets.HTML(), widgets.HTML()
         wide = {"description_width": "initial"}
@@ -89,13 +82,15 @@ class Panel:
         self.mode = widgets.Dropdown(description="Measured by", options=modes, value="mixed", style=wide)
         self.which.observe(self._draw_details, names="value")
         self.mode.observe(self._draw_all, names="value")
-        choices = widgets.HBox([self.which, self.mode], layout=widgets.Layout(flex_flow="row wrap"))
-        self.one_run = widgets.VBox([widgets.HTML("<h3>One run, closer</h3>"), choices, self.details])
+        views = widgets.HBox([self.which, self.mode], layout=widgets.Layout(flex_flow="row wrap"))
+        self.one_run = widgets.VBox([widgets.HTML("<h3>One run, closer</h3>"), views, self.details])
         self.one_run.layout.display = "none"
-        return [self.status, self.curves, self.table, self.one_run]
+        self.view = widgets.VBox([choices, widgets.HBox(buttons), self.status, self.curves, self.table, self.one_run])
+        self.view.add_class("lr-panel")
+        self.check()
 
     def check(self) -> bool:
-        """Check the fields and enable the buttons that can be pressed; returns whether a run can be made of them."""
+        """Check the fields and enable the buttons that can be pressed; returns whether all fields are right."""
         valid = self.fields.check()
         self.fetch_button.layout.display = "" if self.fields.missing_data else "none"
         self.fetch_button.disabled = self.task is not None
@@ -105,22 +100,22 @@ class Panel:
     # -- running ------------------------------------------------------------------------------------------------
 
     def start(self, button: object = None) -> None:
-        """Begin a run with what the fields say; the page stays usable while it goes on."""
+        """Begin a run in the background."""
         if self.check():
             self._begin(self.run)
 
     def stop(self, button: object = None) -> None:
-        """End the run after the epoch in progress; what was learned and measured stays."""
+        """End the run after the epoch in progress; its results stay."""
         self._stopping = True
         self.stop_button.disabled = True
 
     def clear(self, button: object = None) -> None:
-        """Forget the runs that are kept."""
+        """Remove all runs."""
         self.kept.clear()
         self._draw_all()
 
     def fetch(self, button: object = None) -> None:
-        """Get the data set that is chosen from its sources."""
+        """Fetch the chosen data set."""
         self._begin(self._fetch)
 
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -132,12 +127,12 @@ class Panel:
         name, title = self.fields.value("dataset"), self.fields.title
         try:
             await work()
-        except UsageError as error:  # of the fields together: a field that is wrong by itself is refused at once
+        except UsageError as error:  # of values that do not fit together
             self._say(f"Nothing was run: {error}")
         except LatentReplayError as error:
             self.fields.absent[name] = f"{title} cannot be had: choose another, or see below why"
-            self._say(" ".join(str(error).split()))
-        except Exception as error:  # the exception of an asyncio task is shown nowhere else
+            self._say(str(error))
+        except Exception as error:  # asyncio shows it nowhere
             self._say(f"The run failed: {type(error).__name__}: {error}")
         finally:
             self.task = None
@@ -152,19 +147,21 @@ class Panel:
         self._say("The data are there: press Run.")
 
     async def run(self) -> None:
-        """One run, drawn as it goes; it is kept at its end, also if it was stopped."""
+        """Train, and draw after each epoch. The run stays for comparison, also if it was stopped."""
         self._stopping, began = False, time.perf_counter()
         self.stop_button.disabled = False
         self._say("Loading the images ...")
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as other:  # the page and the Stop button work during an epoch
             sequence = await loop.run_in_executor(other, self._sequence)
-            run = KeptRun(self._title(), sequence, 0.0)
+            replay = f"replay {self.fields.value('memory'):g} %"
+            without = {"none": "no replay", "frozen": "no replay, frozen"}
+            run = KeptRun(f"{len(self.kept) + 1}: {without.get(self.fields.value('replay'), replay)}", sequence, 0.0)
             self.kept.append(run)
             evaluations = sequence.learn()
-            while not self._stopping and (look := await loop.run_in_executor(other, next, evaluations, None)):
+            while not self._stopping and (last := await loop.run_in_executor(other, next, evaluations, None)):
                 run.seconds = time.perf_counter() - began
-                self._say(f"Task {look.task + 1} of {len(sequence.tasks)}, epoch {look.epoch}; {run.seconds:.0f} s.")
+                self._say(f"Task {last.task + 1} of {len(sequence.tasks)}, epoch {last.epoch}; {run.seconds:.0f} s.")
                 self._draw_curves()
         if self._stopping:
             run.title += ", stopped"
@@ -180,13 +177,9 @@ class Panel:
             self._data = catalogue.load(value("dataset"))
         return TaskSequence(
             self._data, parse_tasks(value("tasks")), share=self.fields.share, frozen=value("replay") != "none",
-            seed=value("seed"), settings=self.fields.settings, accelerate=accelerate,
+            seed=value("seed"), accelerate=accelerate,
+            settings=replace(experiment.QUICK, images_per_class=value("images"), max_epochs=value("epochs")),
         )  # fmt: skip
-
-    def _title(self) -> str:
-        replay = f"replay {self.fields.value('memory'):g} %"
-        without = {"none": "no replay", "frozen": "no replay, frozen"}
-        return f"{len(self.kept) + 1}: {without.get(self.fields.value('replay'), replay)}"
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -214,7 +207,7 @@ class Panel:
 
 
 def _details(sequence: TaskSequence, mode: str) -> str:
-    """What is to be seen of one run, as HTML."""
+    """The figures of one run, as HTML."""
     data, names = sequence.dataset, sequence.dataset.class_names
     planes = plots.latent_planes(*latent_plane(sequence), names)
     confusion = plots.confusion_matrix(sequence.confusion(mode), [task.classes for task in sequence.begun], names)
@@ -262,7 +255,7 @@ def _comparison(kept: Sequence[KeptRun], mode: str) -> str:
             "Memory": f"{run.sequence.memory_bytes:,} bytes",
             "Time": f"{run.seconds:.0f} s",
         })  # fmt: skip
-    styles = [  # JupyterLab puts all to the right; only the settings may take more than one line
+    styles = [  # texts to the left; only the settings may take more than one line
         {"selector": ".col0, .col1", "props": "text-align: left"},
         {"selector": "th, td:not(.col1)", "props": "white-space: nowrap"},
     ]

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 import sets
 import torch
+from msgspec.structs import replace
 from sets import (
     BUILT_IN,
     DAMAGE,
@@ -210,10 +210,10 @@ def test_a_file_in_a_data_root_that_is_not_ours_is_passed_over_with_a_warning(
     (data_root / "folder" / "dataset.toml").mkdir(parents=True)  # no file: no word of it
     catalogue.reread()
     monkeypatch.setattr(catalogue, "raw_folder", lambda: data_root / "raw")
-    with pytest.warns(UserWarning, match="passed over: ") as warned:
+    with pytest.warns(UserWarning, match="ignored: ") as warned:
         assert catalogue.DATASETS == BUILT_IN
     (message,) = [str(warning.message) for warning in warned]
-    assert message.startswith(f"passed over: {path} is not a table of data sets (")
+    assert message.startswith(f"ignored: {path} is not a table of data sets (")
     assert "\n" not in message
 
 

@@ -112,6 +112,14 @@ def test_some_images_of_one_value_are_warned_of():
         custom.from_arrays("noise", images, LABELS)
 
 
+def test_a_drawing_that_resizing_removes_is_warned_of():
+    images = IMAGES.repeat(10, 1).repeat(10, 2)
+    images[3] = 0
+    images[3, 0, 0] = 30
+    with pytest.warns(UserWarning, match="noise: 1 of 20 images are of one grey value, image 3 is the first"):
+        custom.from_arrays("noise", images, LABELS)
+
+
 @pytest.mark.parametrize(
     ("names", "taken"),
     [
