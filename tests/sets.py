@@ -41,7 +41,7 @@ def facts(content: bytes) -> FileFacts:
     return FileFacts(len(content), hashlib.sha256(content).hexdigest())
 
 
-def tiny_description(sources: tuple[str, ...] = ("mirror:http://127.0.0.1:9/",)) -> Description:
+def tiny_description(sources: tuple[str, ...] = ("torchvision:MNIST",)) -> Description:
     return Description(
         name="mnist",
         title="Tiny",
@@ -74,7 +74,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
         description = tiny_description(sources)
         monkeypatch.setattr(catalogue, "_descriptions", lambda: {"mnist": description})
 
-    describe_as("mirror:http://127.0.0.1:9/")
+    describe_as("torchvision:MNIST")
     places.sources = describe_as
     monkeypatch.setattr(catalogue, "raw_folder", lambda: places.raw)
     monkeypatch.setenv("LR_DATA_PATH", f"{places.first}{os.pathsep}{places.second}")

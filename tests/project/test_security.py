@@ -41,7 +41,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_source_is_known_and_every_file_has_a_checksum(name):
     info = catalogue.describe(name)
-    known = r"mirror:https?://[a-z0-9./-]+/|npm:[a-z-]+@\d+\.\d+\.\d+|deb:[a-z0-9-]+|scikit-learn"
+    known = r"torchvision:[A-Za-z]+|mirror:https?://[a-z0-9./-]+/|npm:[a-z-]+@\d+\.\d+\.\d+|deb:[a-z0-9-]+|scikit-learn"
     assert [source for source in info.sources if not re.fullmatch(known, source)] == []
     assert all(re.fullmatch("[0-9a-f]{64}", facts.sha256) and facts.bytes > 0 for facts in info.files.values())
 

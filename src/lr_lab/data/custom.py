@@ -260,9 +260,9 @@ def _by_class(root: Path) -> dict[str, list[Path]]:
     by_class: dict[str, list[Path]] = {}
     left_out = [path for level in above for path in _images(level)]
     for folder in folders:
-        images = dict.fromkeys(_images(folder))
+        images = _images(folder)
         by_class.setdefault(folder.name, []).extend(images)
-        left_out += [path for path in _inside(folder) if path not in images]
+        left_out += sorted(set(_inside(folder)).difference(images))
     for name, files in by_class.items():
         if not files:
             raise UsageError(f"{root}: class {name} has no images{_found_instead(root, name, left_out)}")

@@ -99,8 +99,8 @@ def fetch(name: str, say: Say | None = None) -> Report:
                 failures.append(f"{label}: {failure}")
     except OSError as error:  # those of the sources are SourceFailed or Damaged
         raise LatentReplayError(f"{info.title}: {folder} cannot be written to: {error.strerror or error}") from error
-    only_mirrors = all(source.startswith("mirror:") for source in info.sources)
-    alone = " No package registry is known to carry it." if only_mirrors else ""
+    kinds = {source.partition(":")[0] for source in info.sources}
+    alone = " No package registry is known to carry it." if kinds <= {"torchvision", "mirror"} else ""
     raise LatentReplayError(
         f"{info.title}: no source delivered. Tried {'; '.join(failures)}.{alone} What you can do: put "
         f"{', '.join(info.files)} (unpacked) into FOLDER/{info.folder} and set LR_DATA_PATH=FOLDER. "

