@@ -1,5 +1,7 @@
 """What tests of figures share: settings that a user may have, odd names, and the last bits of another processor."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
@@ -46,6 +48,8 @@ def other_processor(value):
         return type(value)(map(other_processor, value))
     if isinstance(value, Evaluation):
         return Evaluation(value.task, value.epoch, value.train_accuracy, other_processor(value.accuracy))
+    if type(value).__name__ == "Judged":
+        return replace(value, ours=other_processor(value.ours), half_width=other_processor(value.half_width))
     return value
 
 

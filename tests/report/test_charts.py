@@ -24,6 +24,11 @@ DIFFERENCES = pd.DataFrame(
     ],
     columns=["arm", "measure", "evaluation", "difference"],
 )
+ERRORS = pd.DataFrame(
+    [(memory, mode, 0.1234, 0.03) for memory in ("1 %", "5 %") for mode in ("running", "batch", "mixed")],
+    columns=["memory", "evaluation", "wrong_task", "wrong_class"],
+)
+MARGINS = {"train": 0.01, "test": 0.01, "original_test": 0.02}
 RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
 DATA = {
     "forgetting_grid": lambda record, digits: [[record, record]],
@@ -31,7 +36,26 @@ DATA = {
     "budget": lambda record, digits: [[record], ("running", "mixed"), {(1, 0.05): 0.9}],
     "agreement": lambda record, digits: [DIFFERENCES],
     "rates": lambda record, digits: [RATES, ["first"]],
+    "error_bars": lambda record, digits: [ERRORS],
+    "verdict_matrix": lambda record, digits: [judged(), {"mnist": "MNIST"}],
+    "verdict_strips": lambda record, digits: [judged(), MARGINS],
 }
+
+
+def judged():
+    """One number of each verdict and one without, under two modes, in two cases; differences of 1 to 90 points."""
+    from verdicts import Judged
+
+    numbers = [
+        ("reproduced", 0.012345, 0.02), ("small systematic shift", -0.011, 0.004), ("inconclusive", 0.05, 0.3),
+        ("differs", 0.9, 0.01), ("differs", -0.9, 0.01), (None, 0.123456, None),
+    ]  # fmt: skip
+    return [
+        Judged("mnist", "replay", share, "original_test", case, mode, 0.05, 0.05 + difference, 2, half_width, verdict)
+        for mode in ("running", "batch")
+        for case in (1, 2)
+        for share, (verdict, difference, half_width) in enumerate(numbers, start=1)
+    ]
 
 
 @pytest.fixture(scope="module")
