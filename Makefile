@@ -7,8 +7,9 @@ endif
 
 PYTHON ?= python3
 VENV := .venv
-# Processes that share the tests. tests/conftest.py says which tests stay together, and in which order.
-WORKERS := 2
+# Processes that share the tests: on two cores three are the fastest, for tests wait for processes of their own.
+# tests/conftest.py says which tests stay together, and in which order.
+WORKERS := 3
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -43,7 +44,7 @@ help: ## list the targets
 	@printf '%s\n' "" "Every target that needs it sets .venv up by itself. Options:" \
 	  "  PYTHON=python3.12  make .venv with this Python (3.11 or newer)" \
 	  "  VENV=              use the activated environment (environment.yml) instead of .venv" \
-	  "  WORKERS=4          run the tests in as many processes, instead of two" \
+	  "  WORKERS=4          run the tests in as many processes, instead of three" \
 	  "  UPGRADE=1          let make lock take the newest versions, instead of those that are pinned"
 
 setup: $(READY) ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1 GB with CUDA)
@@ -90,7 +91,7 @@ check: $(READY) ## run ruff, mypy and the unit tests (a minute)
 	@$(PY) -m mypy
 	@$(PYTEST) -m 'not long and not slow' tests
 
-test: $(READY) ## run the tests, the notebooks too (6 minutes)
+test: $(READY) ## run the tests, the notebooks too (5 minutes)
 	@echo "Running the tests and the notebooks"
 	@$(PYTEST)
 

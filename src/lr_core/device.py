@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -16,10 +15,7 @@ from lr_core.errors import UsageError
 from lr_core.settings import is_whole
 
 AUTO = {"cpu": "fp32", "cuda": "bf16", "mps": "fp32"}
-"""What "auto" is on each type of device. It never follows from a measurement, so a key means one precision on all CPUs.
-
-On CPUs with native bfloat16 the trainer is faster in single precision all the same (benchmarks/README.md).
-"""
+"""What "auto" is on each type of device, never by a measurement: a key then means one precision on all CPUs."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +53,7 @@ class Compute:
 
     def autocast(self) -> AbstractContextManager[object]:
         """Autocast to bf16 in that precision; nothing in the others."""
-        if self.precision != "bf16":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
 def resolve(precision: str = "auto", threads: int | None = None) -> Compute:

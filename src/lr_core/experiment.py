@@ -4,7 +4,7 @@ The paper's case is a sequence of two tasks: the first is learned by compressor 
 compressor is frozen, a share of the first task is kept as latents, and the classifier learns the second task while it
 replays them (section 5). Everything the paper leaves open is a parameter.
 
-Public, in reading order: `QUICK`, `ARMS`, `arm_name`, `encode`, `freeze`, `Policy`, `Evaluation`, `TaskSequence`.
+Public, in reading order: `ARMS`, `arm_name`, `encode`, `freeze`, `Policy`, `Evaluation`, `TaskSequence`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ from lr_core.memory import LatentMemory
 from lr_core.settings import CLASSES, EVALUATIONS, Settings, check_share, check_tasks, derived_seed, make_generator
 from lr_core.tasks import Dataset, Inputs, Task, split
 from lr_core.training import Epoch, Trainer
-
-QUICK = Settings(images_per_class=200, batch_size=50, learning_rate=0.01, max_epochs=6)
-"""Seconds a task on two cores: as many updates as a few hundred images a class and a small batch allow."""
 
 FIRST_TASK, REPLAY, NO_REPLAY = ARMS = ("first-task", "replay", "no-replay")
 
@@ -66,7 +63,8 @@ class Evaluation:
 class TaskSequence:
     """Tasks, the networks that learn them, and what was measured on the way.
 
-    Every draw has a seed of its own, so no number depends on what was computed before it.
+    Every draw has a seed of its own, so no number depends on what was computed before it. Tasks, share or networks that
+    do not fit are a `UsageError`.
 
     Parameters
     ----------
@@ -74,7 +72,7 @@ class TaskSequence:
     tasks : the classes of each task, in the order of learning
     share : of each finished task's training images that is kept as latents; None replays nothing
     seed : draws split, weights, batches and memory
-    settings : of training; `memory_shares` and `latent_sample` are not used
+    settings : of training, the paper's by default; `memory_shares` and `latent_sample` are not used
     frozen : whether the compressor stays as the first task left it. By default with replay only, as in the paper:
         stored latents hold for one compressor. Without replay the whole network goes on learning
     compressor : another one: (n, 1, 28, 28) floats in [0, 1] -> latents; (n, 1, 6, 6) for the paper's classifier
@@ -90,11 +88,6 @@ class TaskSequence:
     learned : of each finished task, its `predicted` classes when it had been learned, by evaluation mode
     kept : the memory of each finished task; positions are those in the data set
     trainer : of the task at hand, since `begin`
-
-    Raises
-    ------
-    UsageError
-        Tasks, share or networks do not fit; the message says what would.
     """
 
     def __init__(
@@ -104,7 +97,7 @@ class TaskSequence:
         *,
         share: float | None = 0.05,
         seed: int = 0,
-        settings: Settings = QUICK,
+        settings: Settings | None = None,
         frozen: bool | None = None,
         compressor: nn.Module | None = None,
         classifier: nn.Module | None = None,
@@ -114,7 +107,8 @@ class TaskSequence:
     ) -> None:
         check_tasks(tasks, len(dataset.class_names))
         self._choose(share, frozen, policy)
-        self.dataset, self.seed, self.settings = dataset, seed, settings
+        self.dataset, self.seed = dataset, seed
+        self.settings = settings = settings or Settings()
         self.compute = compute or resolve(settings.precision)
         self.tasks = [split(dataset, task, settings, seed) for task in tasks]
         self.compressor, self.classifier = self._networks(compressor, classifier)
@@ -129,13 +123,8 @@ class TaskSequence:
         self._inputs: list[Inputs] = []  # of the tasks so far, as the task at hand uses them
         self._latents: dict[int, Inputs] = {}  # of the frozen compressor: encoded once, also for all branches
 
-    # -- learning -----------------------------------------------------------------------------------------------
-
     def learn(self, until: int | None = None) -> Iterator[Evaluation]:
-        """Learn the next tasks, all or up to a number of them; yields each evaluation.
-
-        The caller may break out early: what was learned so far stays.
-        """
+        """Learn the next tasks, all or up to a number; yields each evaluation. The caller may break out early."""
         for _ in range(len(self.learned), until or len(self.tasks)):
             yield self.begin()
             for epoch in self.epochs():
@@ -241,8 +230,6 @@ class TaskSequence:
         if shape != (2, CLASSES):
             raise UsageError(f"the classifier gives {shape} for two images; it must be (2, {CLASSES})")
         return networks
-
-    # -- measuring ----------------------------------------------------------------------------------------------
 
     def _evaluate(self, epoch: int, train_accuracy: float | None) -> Evaluation:
         self.predict()

@@ -33,8 +33,7 @@ class LatentMemory:
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One replay batch: (k, 1, 6, 6) latents and (k,) int64 labels, k = min(size, m).
 
-        Without replacement within a batch, independent from batch to batch. The paper does not say how a batch is
-        drawn when the memory holds more than one.
+        Without replacement within a batch, independent from batch to batch; the paper leaves it open.
         """
         if len(self) <= size:
             return self.latents, self.labels.long()

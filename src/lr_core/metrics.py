@@ -117,8 +117,5 @@ def errors(confusion: Sequence[Sequence[int]], task: Sequence[int], others: Sequ
 
 
 def is_evaluated(epoch: int) -> bool:
-    """Whether accuracy is measured after this epoch: 0 to 10, then every fifth. After the last one it always is.
-
-    It changes most in the first epochs. To measure it after each one would take a quarter of the time of a case.
-    """
+    """Whether accuracy is measured after this epoch: 0 to 10, then every fifth. After the last one it always is."""
     return epoch <= 10 or epoch % 5 == 0

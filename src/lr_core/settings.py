@@ -52,12 +52,11 @@ def check_tasks(tasks: Sequence[Sequence[int]], classes: int = CLASSES) -> None:
     for place, task in enumerate(tasks, start=1):
         if not task:
             raise UsageError(f"task {place} is left without a class: name one, or take its bar away")
-    twice = sorted({number for number in every if every.count(number) > 1})
-    if twice:
-        raise UsageError(f"class {twice[0]} is chosen twice: each class belongs to one task")
-    unknown = sorted(set(every) - set(range(classes)))
-    if unknown:
-        raise UsageError(f"there is no class {unknown[0]}: this data set has 0 to {classes - 1}")
+    for number in sorted(every):
+        if every.count(number) > 1:
+            raise UsageError(f"class {number} is chosen twice: each class belongs to one task")
+        if not 0 <= number < classes:
+            raise UsageError(f"there is no class {number}: this data set has 0 to {classes - 1}")
 
 
 def is_share(value: object) -> bool:

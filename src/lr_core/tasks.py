@@ -24,15 +24,6 @@ class Dataset:
     checksums: dict[str, str]  # file name -> SHA-256 of the unpacked file
     glyphs: tuple[str, ...] = ()  # ten, by label, or none
 
-    def __str__(self) -> str:
-        """Title, number of images, and of each class its number, name and images."""
-        counts = self.labels.bincount(minlength=len(self.class_names)).tolist()
-        classes = (
-            f"{number} {name} ({count:,})"
-            for number, (name, count) in enumerate(zip(self.class_names, counts, strict=True))
-        )
-        return f"{self.title}: {len(self.images):,} images, classes {', '.join(classes)}"
-
 
 @dataclass(frozen=True)
 class Task:

@@ -93,3 +93,8 @@ def test_nothing_imports_the_report_but_the_report():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             assert not {name.partition(".")[0] for name in names} & (modules - sys.stdlib_module_names), path
+
+
+def test_the_experiment_is_at_most_a_thousand_lines():
+    files = (ROOT / "src" / "lr_core").glob("*.py")
+    assert sum(len(path.read_text().splitlines()) for path in files) <= 1000

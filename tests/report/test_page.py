@@ -92,7 +92,7 @@ def test_the_contents_mark_the_section_in_view(chromium, paper):
 @pytest.mark.parametrize("way", ["pointer", "keyboard"])
 def test_a_number_says_where_it_comes_from_and_leads_there(chromium, paper, way):
     with visit(chromium, paper, reduced_motion="reduce") as seen:
-        number = seen.page.locator("#tbl-mnist-replay td a.from").first
+        number = seen.page.locator("#tbl-precision td a.from").first  # of one run, however many seeds there are
         tip = seen.page.locator("#from-tip")
         assert not tip.is_visible()
         if way == "pointer":
@@ -100,9 +100,9 @@ def test_a_number_says_where_it_comes_from_and_leads_there(chromium, paper, way)
         else:
             number.focus()
         record = json.loads((ROOT / "report/runs/paper/mnist-case1-seed0.json").read_text())
-        arm = record["arms"][1]
+        arm = record["arms"][0]
         title, profile, took, where, page = tip.locator("strong, span").all_inner_texts()
-        assert title == "MNIST, case 1, seed 0: replay 1 %"
+        assert title == "MNIST, case 1, seed 0: first task"
         assert profile == "profile paper"
         assert took.startswith(f"{arm['epochs']} epochs in ")
         assert arm["provenance"]["commit"][:7] in where

@@ -236,3 +236,11 @@ def verify(stream: IO[bytes], name: Path | str, facts: FileFacts, *, packed: boo
         owner = next((f" (it is {title}'s {file})" for title, file, of in known if of.sha256 == sha256), "")
         raise Damaged(f"{name} is not the right file{owner}: expected SHA-256 {facts.sha256}, found {sha256}")
     return content
+
+
+def summary(dataset: Dataset) -> str:
+    """Title, number of images, and of each class its number, name and images: one line."""
+    counts = dataset.labels.bincount(minlength=len(dataset.class_names)).tolist()
+    names = enumerate(zip(dataset.class_names, counts, strict=True))
+    classes = ", ".join(f"{number} {name} ({count:,})" for number, (name, count) in names)
+    return f"{dataset.title}: {len(dataset.images):,} images, classes {classes}"

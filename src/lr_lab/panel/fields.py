@@ -8,12 +8,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from lr_core import experiment
 from lr_core.errors import UsageError
 from lr_core.memory import check_share
 from lr_core.settings import CASES, is_whole
 from lr_lab.data import catalogue
 from lr_lab.panel.text import parse_tasks
+from lr_lab.runs import profiles
 
 
 def written(tasks: tuple[tuple[int, ...], ...]) -> str:
@@ -57,8 +57,8 @@ class Fields(dict[str, Field]):
             tasks=Field("Classes, a bar between tasks", widgets.Text(next(iter(SPLITS.values())))),
             replay=Field("Replay", widgets.Dropdown(options=REPLAYS)),
             memory=Field("Memory, % of a task's images", widgets.FloatText(5.0, step=1)),
-            images=Field("Images of each class", widgets.IntText(experiment.QUICK.images_per_class, step=50)),
-            epochs=Field("Epochs a task, at most", widgets.IntText(experiment.QUICK.max_epochs)),
+            images=Field("Images of each class", widgets.IntText(profiles.INTERACTIVE.images_per_class, step=50)),
+            epochs=Field("Epochs a task, at most", widgets.IntText(profiles.INTERACTIVE.max_epochs)),
             seed=Field("Seed", widgets.IntText(0)),
         )
         self.absent: dict[str, str] = {}  # data set -> why it cannot be used; removed when it was fetched

@@ -16,7 +16,6 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from lr_core import experiment
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.experiment import TaskSequence
 from lr_core.fast import accelerate
@@ -28,6 +27,7 @@ from lr_lab.data import catalogue, fetch
 from lr_lab.panel.fields import Fields, sentence, written
 from lr_lab.panel.text import parse_tasks
 from lr_lab.plots.style import WIDTH
+from lr_lab.runs import profiles
 from lr_lab.runs.forgotten import find_forgotten
 from lr_lab.runs.latent_plane import latent_plane
 
@@ -178,7 +178,7 @@ class Panel:
         return TaskSequence(
             self._data, parse_tasks(value("tasks")), share=self.fields.share, frozen=value("replay") != "none",
             seed=value("seed"), accelerate=accelerate,
-            settings=replace(experiment.QUICK, images_per_class=value("images"), max_epochs=value("epochs")),
+            settings=replace(profiles.INTERACTIVE, images_per_class=value("images"), max_epochs=value("epochs")),
         )  # fmt: skip
 
     # -- showing ------------------------------------------------------------------------------------------------

@@ -73,6 +73,10 @@ PROFILES: dict[str, Profile] = {
 }
 
 
+INTERACTIVE = Settings(images_per_class=200, batch_size=50, learning_rate=0.01, max_epochs=6)
+"""Of the live panel, and of no profile: seconds a task on two cores, by as many updates as small batches allow."""
+
+
 RESULTS = tuple(name for name, entry in PROFILES.items() if not entry.preliminary)
 """The profiles whose runs are results."""
 

@@ -39,9 +39,9 @@ def lab(tmp_path_factory):
     startup = folder / "ipython" / "profile_default" / "startup" / "absent.py"
     startup.parent.mkdir(parents=True)
     startup.write_text(
-        "import dataclasses, pathlib\nfrom lr_core import experiment\nfrom lr_lab.data import catalogue\n"
+        "import dataclasses, pathlib\nfrom lr_lab.data import catalogue\nfrom lr_lab.runs import profiles\n"
         "catalogue.raw_folder = lambda: pathlib.Path('none')\n"
-        "experiment.QUICK = dataclasses.replace(experiment.QUICK, precision='fp64')\n"
+        "profiles.INTERACTIVE = dataclasses.replace(profiles.INTERACTIVE, precision='fp64')\n"
     )
     own |= {"IPYTHONDIR": str(folder / "ipython"), "LR_DATA_PATH": ""}
     (folder / "CONFIG").mkdir()

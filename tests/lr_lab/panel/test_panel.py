@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from lr_core import experiment
 from lr_core.errors import LatentReplayError
 from lr_lab.data import catalogue, fetch
 from lr_lab.panel import SPLITS, Panel
+from lr_lab.runs import profiles
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def panel(monkeypatch, tmp_path):
 
     In double precision, for which nothing is compiled.
     """
-    monkeypatch.setattr(experiment, "QUICK", replace(experiment.QUICK, precision="fp64"))
+    monkeypatch.setattr(profiles, "INTERACTIVE", replace(profiles.INTERACTIVE, precision="fp64"))
     monkeypatch.setenv("LR_DATA_PATH", "")
     monkeypatch.setattr(catalogue, "raw_folder", lambda: tmp_path)
     made = Panel()
