@@ -53,6 +53,7 @@ setup: $(READY) ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1
 HTML := report/_output/index.html
 PDF := report/_output/latent-replay.pdf
 CSV := report/_output/results.csv
+JSON := report/_output/results.json
 PAGES := report/_output/notebooks/index.html
 SOURCES := $(wildcard $(addprefix report/,*.qmd *.py *.bib _quarto.yml) data/*.csv data/*.toml benchmarks/results/*.json) \
   $(shell find src $(addprefix report/,render theme figures explorer notebook) -type f ! -path '*/__pycache__/*' 2>/dev/null)
@@ -73,7 +74,7 @@ endif
 pages = $(PY) report/notebooks.py --output-dir report/_output$(if $1,/$1) >/dev/null
 name = printf '%s\n' "The paper:" "  report/_output/$1index.html" "  report/_output/$1latent-replay.pdf"
 
-report: $(HTML) $(PDF) $(CSV) $(PAGES) ## render the paper from its records: HTML and PDF (a minute)
+report: $(HTML) $(PDF) $(CSV) $(JSON) $(PAGES) ## render the paper from its records: HTML and PDF (a minute)
 	@$(call name)
 
 $(HTML) $(PDF) &: $(SOURCES) $(RECORDS) $(READY)
@@ -81,6 +82,8 @@ $(HTML) $(PDF) &: $(SOURCES) $(RECORDS) $(READY)
 	@$(call render)
 $(CSV): $(SOURCES) $(RECORDS) $(READY)
 	@$(PY) -m lr_lab results $@ >/dev/null
+$(JSON): $(SOURCES) $(RECORDS) $(READY)
+	@$(PY) report/claims.py $@
 # After the paper: Quarto may clear its output folder first.
 $(PAGES): $(HTML) $(NOTEBOOKS) $(COMMITS)
 	@$(call pages)

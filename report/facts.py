@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import claims
 from edition import Runs, ours
 from titles import title
 from verdicts import counts, decided
@@ -57,6 +58,17 @@ def verdict_counts() -> str:
     if not parts:
         return f"No case of this edition has a second seed, so no number is judged ({NOT_RUN})."
     return f"Of the {total} numbers that can be judged, {'; '.join(parts)}."
+
+
+def claim_counts() -> str:
+    """How many claims hold, fail or hang on the evaluation mode, counted for each data set, in a sentence."""
+    entries: dict[tuple, list[claims.Entry]] = {}
+    for entry in claims.ledger():
+        entries.setdefault((entry.name, entry.datasets), []).append(entry)
+    found = Counter(claims.overall(each) for each in entries.values())
+    kinds = ("holds", "fails", "depends on the mode", "undecided", "toy")
+    judged = ", ".join(f"{found[kind]} *{kind}*" for kind in kinds if found[kind])
+    return f"Of {len(entries)} pairs of a claim and its data sets: {judged}; {found[None]} have one seed or none and no verdict."
 
 
 def task_images() -> int:

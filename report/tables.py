@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+import claims
 import torch
 from edition import PROFILE, Runs, bf16, cited, literal, ours
 from facts import task_images
@@ -158,6 +159,45 @@ def differing(evaluation: str = "batch", size: int = 12) -> Markdown:
     ]  # fmt: skip
     columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Interval", "Difference")
     return simple(columns, rows or [("none", *[""] * 7)], numeric=(4, 5, 6, 7))
+
+
+def ledger() -> Markdown:
+    """What the original claims, and whether it holds: a row for each claim and data set, a column for each mode."""
+    rows: dict[tuple, list[claims.Entry]] = {}
+    for entry in claims.ledger():
+        rows.setdefault((entry.name, entry.datasets), []).append(entry)
+    bodies: dict[str, list[str]] = {}
+    for (name, datasets), entries in rows.items():
+        first = entries[0]
+        size = sum(other == name for other, _ in rows)
+        head = ""
+        if name not in bodies:
+            head = (
+                f'<th scope="rowgroup" rowspan="{size}">{escape(first.text)}<br><span class="delta">'
+                f"{escape(first.measured)}: {_range(first.least, first.most)}</span></th>"
+            )
+        shown = ", ".join(title(dataset).html for dataset in datasets) or "all"
+        cells = [_cells([shown, len(first.seeds) or ("–" if datasets else "")], [1])]
+        cells += [_judged(entry) for entry in entries]
+        bodies.setdefault(name, []).append(head + "".join(cells) + f"<td>{claims.overall(entries) or '–'}</td>")
+    columns = ("Claim", "Data set", "Seeds", *EVALUATIONS, "Verdict")
+    return html([_cells(columns, (2, 3, 4, 5), "th")], bodies.values(), classes="ledger")
+
+
+def _range(least: float, most: float) -> str:
+    low, high = (f"{100 * limit:g}".replace("-", "−") for limit in (least, most))
+    if least == -most:
+        return f"within {high} points"
+    return f"at least {low} points" if most == float("inf") else f"at most {high} points"
+
+
+def _judged(entry: claims.Entry) -> str:
+    if entry.mean is None:
+        return f'<td class="num muted">{NOT_RUN}</td>'
+    text = f"{100 * entry.mean:.1f}"
+    if entry.half_width:
+        text += f" ± {100 * entry.half_width:.1f}"
+    return f'<td class="num">{text.replace("-", "−")}<br><span class="delta">{entry.verdict or "one seed"}</span></td>'
 
 
 def cases() -> Markdown:

@@ -192,6 +192,7 @@ def rendered(tmp_path_factory):
         ["report/render", "--output-dir", folder],
         ["report/notebooks.py", "--output-dir", folder],
         ["-m", "lr_lab", "results", folder / "results.csv"],
+        ["report/claims.py", folder / "results.json"],
     ):
         subprocess.run(
             [sys.executable, *command],

@@ -91,11 +91,11 @@ def paired_effect(differences: Sequence[float], confidence: float = 0.95) -> Eff
     """
     if len(differences) < 2:
         return None
-    result = stats.ttest_1samp(differences, 0.0)
-    interval = result.confidence_interval(confidence)
-    return Effect(
-        statistics.fmean(differences), float(interval.high - interval.low) / 2, float(result.pvalue), len(differences)
-    )
+    mean, count = statistics.fmean(differences), len(differences)
+    deviation = Deviation(statistics.stdev(differences), count - 1)
+    error = deviation.value / math.sqrt(count)
+    p = 2 * float(stats.t.sf(abs(mean) / error, count - 1)) if error else float(mean == 0)
+    return Effect(mean, mean_half_width(deviation, count, confidence), p, count)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

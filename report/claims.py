@@ -1,0 +1,238 @@
+"""The ledger: what the original claims, and whether our runs bear it out under each evaluation mode.
+
+A claim is a number for each seed (averaged over the cases of a data set) and the range in which the number has to lie. It
+holds if the confidence interval of the mean over seeds lies inside the range, fails if it lies outside, and is undecided if
+an end of the range lies in it. One seed has no interval, so it has no verdict.
+
+`python report/claims.py results.json` writes the ledger as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+
+from edition import Runs, ours
+from verdicts import RULE
+
+from lr_core.models import IMAGE_PIXELS, LATENT_VALUES
+from lr_core.settings import EVALUATIONS
+from lr_lab import files
+from lr_lab.evidence import paired_effect
+from lr_lab.runs.profiles import find_profile
+
+SMALL, MIDDLE, LARGE = 0.01, 0.05, 0.25  # shares of the images; 0.05, 0.23 and 1.15 % of the pixels
+
+
+class Run:
+    """Accuracies of one record under one evaluation mode."""
+
+    def __init__(self, record: Mapping, mode: str) -> None:
+        self._arms = {(arm["arm"], arm["memory_share"]): arm["accuracy"][mode] for arm in record["arms"]}
+        self.before = self._arms["first-task", None]["test"]  # on the old classes, before the second task
+        self.first_training = self._arms["first-task", None]["train"]
+
+    def old(self, share: float | None) -> float:
+        """Accuracy on the old classes after the second task; share None is without replay."""
+        return self._of(share)["original_test"]
+
+    def new(self, share: float | None, measure: str = "test") -> float:
+        """Accuracy on the new classes."""
+        return self._of(share)[measure]
+
+    def forgetting(self, share: float | None) -> float:
+        """Accuracy on the old classes before the second task less that after it."""
+        return self.before - self.old(share)
+
+    def _of(self, share: float | None) -> Mapping[str, float]:
+        return self._arms["no-replay" if share is None else "replay", share]
+
+
+Number = Callable[[Mapping[str, list[Run]]], float]
+"""Of one seed: data set -> its runs, one for each case."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the original says, as a number of one seed and the range in which it has to lie (shares of the images)."""
+
+    name: str
+    where: str
+    text: str
+    number: Number
+    measured: str
+    least: float = -math.inf
+    most: float = math.inf
+    datasets: tuple[str, ...] = ()  # that the number needs
+
+
+def _mean(dataset: str, number: Callable[[Run], float]) -> Number:
+    return lambda seed: fmean(map(number, seed[dataset]))
+
+
+def _preserved(share: float, pixels: str) -> list[Claim]:
+    return [
+        Claim(
+            f"preserved-{pixels}", f"section 6, Tables {tables}",
+            f"Replaying {pixels} % of the pixels preserves almost the accuracy of before.",
+            _mean(name, lambda run: run.forgetting(share)), "forgetting", most=0.05, datasets=(name,),
+        )
+        for name, tables in _REPLAY_TABLES.items()
+    ]  # fmt: skip
+
+
+def _indifferent(measure: str, word: str) -> list[Claim]:
+    return [
+        Claim(
+            f"{measure}-indifferent", f"Tables {tables}",
+            f"{word} accuracy on the new classes does not depend on the size of the memory.",
+            _mean(name, lambda run: run.new(LARGE, measure) - run.new(SMALL, measure)),
+            "largest less smallest memory", least=-RULE["margins"][measure], most=RULE["margins"][measure], datasets=(name,),
+        )
+        for name, tables in _REPLAY_TABLES.items()
+    ]  # fmt: skip
+
+
+def _drop(run: Run) -> float:
+    return run.old(MIDDLE) - run.old(SMALL)
+
+
+_REPLAY_TABLES = {"mnist": "5", "fashion-mnist": "8", "kmnist": "11"}
+_BASELINE_TABLES = {"mnist": "6", "fashion-mnist": "9", "kmnist": "12"}
+
+CLAIMS: tuple[Claim, ...] = (
+    *(
+        Claim(
+            "forgotten", f"section 6, Table {tables}", "Without replay, the network forgets the first task.",
+            _mean(name, lambda run: run.forgetting(None)), "forgetting", least=0.5, datasets=(name,),
+        )
+        for name, tables in _BASELINE_TABLES.items()
+    ),
+    *_preserved(SMALL, "0.05"),
+    *_preserved(MIDDLE, "0.23"),
+    *_preserved(LARGE, "1.15"),
+    *_indifferent("train", "Training"),
+    *_indifferent("test", "Test"),
+    *(
+        Claim(
+            "compressor-serves", "sections 5 and 6", "A compressor trained on five classes serves the other five.",
+            _mean(name, lambda run: run.new(None) - run.new(LARGE)), "whole network less frozen compressor", most=0.05,
+            datasets=(name,),
+        )
+        for name in _REPLAY_TABLES
+    ),
+    Claim(
+        "kmnist-drop", "section 6, Table 11", "On KMNIST, 0.05 % of the pixels preserve clearly less than 0.23 %.",
+        _mean("kmnist", _drop), "middle less smallest memory", least=0.05, datasets=("kmnist",),
+    ),
+    Claim(
+        "fashion-training", "section 6, Table 7", "Training accuracy is slightly lower on Fashion-MNIST than on MNIST.",
+        lambda seed: fmean(run.first_training for run in seed["mnist"])
+        - fmean(run.first_training for run in seed["fashion-mnist"]),
+        "MNIST less Fashion-MNIST", least=0.0, datasets=("mnist", "fashion-mnist"),
+    ),
+    Claim(
+        "diverse-classes", "section 6", "More diverse classes need more memory.",
+        lambda seed: fmean(map(_drop, seed["kmnist"])) - fmean(map(_drop, seed["mnist"])),
+        "drop of KMNIST less that of MNIST", least=0.0, datasets=("mnist", "kmnist"),
+    ),
+    Claim(
+        "storage", "section 6", "A memory's share of the pixels is its share of the storage.",
+        lambda seed: 4 * LATENT_VALUES / IMAGE_PIXELS - LATENT_VALUES / IMAGE_PIXELS,
+        "share of bytes less share of pixels, of one image", least=-0.001, most=0.001,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One claim under one evaluation mode."""
+
+    name: str
+    where: str
+    text: str
+    datasets: tuple[str, ...]
+    measured: str
+    least: float
+    most: float
+    evaluation: str
+    seeds: tuple[int, ...]
+    mean: float | None
+    half_width: float | None  # of the confidence interval over seeds
+    verdict: str | None
+
+
+def verdict(numbers: Sequence[float], claim: Claim) -> tuple[float | None, str | None]:
+    """Half-width of the confidence interval, and "holds", "fails" or "undecided"; None for one seed."""
+    effect = paired_effect(numbers, RULE["confidence"])
+    if effect is None:
+        return None, None
+    low, high = effect.mean - effect.half_width, effect.mean + effect.half_width
+    if claim.least <= low and high <= claim.most:
+        return effect.half_width, "holds"
+    return effect.half_width, "fails" if high < claim.least or low > claim.most else "undecided"
+
+
+def ledger(runs: Runs = ours) -> list[Entry]:
+    """Every claim under every evaluation mode. A seed counts if it has all cases of all data sets that a claim needs."""
+    toy = find_profile(runs.profile).preliminary
+    found = []
+    for claim in CLAIMS:
+        for mode in EVALUATIONS:
+            seeds = _seeds(runs, claim, mode)
+            numbers = [claim.number(seed) for seed in seeds.values()]
+            if claim.datasets:
+                half_width, judged = verdict(numbers, claim)
+            else:  # arithmetic: no run is needed, and none can change it
+                numbers = [claim.number({})]
+                half_width, judged = 0.0, "holds" if claim.least <= numbers[0] <= claim.most else "fails"
+            found.append(
+                Entry(
+                    claim.name, claim.where, claim.text, claim.datasets, claim.measured, claim.least, claim.most, mode,
+                    tuple(seeds), fmean(numbers) if numbers else None, half_width, "toy" if toy and judged else judged,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _seeds(runs: Runs, claim: Claim, mode: str) -> dict[int, Mapping[str, list[Run]]]:
+    by_seed: dict[int, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for record in runs.records:
+        if record["run"]["dataset"] in claim.datasets:
+            by_seed[record["run"]["seed"]][record["run"]["dataset"]].append(Run(record, mode))
+    cases = len(find_profile(runs.profile).cases)
+    return {
+        seed: found
+        for seed, found in sorted(by_seed.items())
+        if all(len(found[name]) == cases for name in claim.datasets)
+    }
+
+
+def overall(entries: Sequence[Entry]) -> str | None:
+    """One word for a claim over its evaluation modes, and over the data sets among `entries`."""
+    verdicts = {entry.verdict for entry in entries}
+    if verdicts == {None}:
+        return None
+    if len(verdicts) == 1:
+        return verdicts.pop()
+    return "depends on the mode" if {"holds", "fails"} <= verdicts else "undecided"
+
+
+def as_json() -> str:
+    """The ledger and what it is judged by."""
+    entries = [asdict(entry) | {"least": _finite(entry.least), "most": _finite(entry.most)} for entry in ledger()]
+    return json.dumps({"profile": ours.profile, "rule": RULE, "claims": entries}, indent=1) + "\n"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+if __name__ == "__main__":
+    files.write_atomically(Path(sys.argv[1]), as_json().encode())

@@ -1,0 +1,117 @@
+"""The ledger of claims: how an interval is judged, and that the committed verdicts follow from the committed records."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPORT = Path(__file__).resolve().parents[2] / "report"
+
+
+@pytest.fixture
+def claims(module):
+    return module("claims")
+
+
+def claim(claims, least=-math.inf, most=math.inf):
+    return claims.Claim("made-up", "nowhere", "Something.", lambda seed: 0.0, "a number", least, most)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "least", "most", "expected"),
+    [
+        # Mean 0.2, t(0.975, 2) = 4.303, standard error 0.01 / sqrt(3): the interval is 0.175 to 0.225.
+        ((0.19, 0.2, 0.21), 0.17, math.inf, "holds"),
+        ((0.19, 0.2, 0.21), 0.18, math.inf, "undecided"),
+        ((0.19, 0.2, 0.21), 0.23, math.inf, "fails"),
+        ((0.19, 0.2, 0.21), -math.inf, 0.17, "fails"),
+        ((0.19, 0.2, 0.21), 0.17, 0.23, "holds"),
+        ((0.19, 0.2, 0.21), 0.18, 0.23, "undecided"),
+        ((0.2,), 0.0, 1.0, None),
+        ((), 0.0, 1.0, None),
+    ],
+)
+def test_a_claim_is_judged_by_the_interval_of_its_seeds(claims, numbers, least, most, expected):
+    half_width, verdict = claims.verdict(numbers, claim(claims, least, most))
+    assert verdict == expected
+    assert (half_width is None) == (expected is None)
+
+
+@pytest.mark.parametrize(
+    ("by_mode", "expected"),
+    [
+        (("holds",) * 3, "holds"),
+        (("fails",) * 3, "fails"),
+        (("holds", "fails", "holds"), "depends on the mode"),
+        (("holds", "undecided", "fails"), "depends on the mode"),
+        (("holds", "undecided", "holds"), "undecided"),
+        ((None,) * 3, None),
+    ],
+)
+def test_one_word_over_the_modes(claims, by_mode, expected):
+    entries = [claims.Entry("", "", "", (), "", 0, 1, "", (), 0.0, 0.0, verdict) for verdict in by_mode]
+    assert claims.overall(entries) == expected
+
+
+def run(dataset, case, seed, old, before=0.98):
+    accuracy = {"train": 0.99, "test": before, "original_test": None}
+    later = {"train": 0.99, "test": 0.97, "original_test": old}
+    arms = [("first-task", None, accuracy), ("no-replay", None, later | {"original_test": 0.01})]
+    arms += [("replay", share, later) for share in (0.01, 0.05, 0.25)]
+    return {
+        "run": {"dataset": dataset, "case": case, "seed": seed},
+        "arms": [
+            {"arm": arm, "memory_share": share, "accuracy": dict.fromkeys(("running", "batch", "mixed"), values)}
+            for arm, share, values in arms
+        ],
+    }
+
+
+@pytest.fixture
+def ledger(claims, paper):
+    """Verdicts by claim and data sets, under mixed statistics, of the records given."""
+
+    def judged(records):
+        runs = paper.edition.Runs("paper", REPORT)
+        runs.__dict__["records"] = records
+        return {(e.name, *e.datasets): e for e in claims.ledger(runs) if e.evaluation == "mixed"}
+
+    return judged
+
+
+def test_numbers_are_averaged_over_cases_and_judged_over_seeds(ledger):
+    records = [run("mnist", case, seed, old=0.9 + 0.01 * case) for case in (1, 2, 3, 4) for seed in (0, 1)]
+    found = ledger(records)
+    small = found["preserved-0.05", "mnist"]
+    assert small.mean == pytest.approx(0.98 - 0.925)
+    assert (small.seeds, small.half_width, small.verdict) == ((0, 1), pytest.approx(0), "fails")  # 5.5 points, not 5
+    assert found["forgotten", "mnist"].verdict == "holds"
+    assert found["test-indifferent", "mnist"].verdict == "holds"
+    assert found["forgotten", "kmnist"].mean is None
+
+
+def test_a_seed_that_lacks_a_case_does_not_count(ledger):
+    records = [run("mnist", case, 0, old=0.9) for case in (1, 2, 3, 4)]
+    found = ledger([*records, run("mnist", 1, 1, old=0.1)])["preserved-0.05", "mnist"]
+    assert (found.seeds, found.mean, found.verdict) == ((0,), pytest.approx(0.08), None)
+
+
+def test_shares_of_pixels_are_no_shares_of_storage(ledger):
+    found = ledger([])["storage",]
+    assert found.mean == pytest.approx(3 * 36 / 784)
+    assert found.verdict == "fails"
+
+
+def test_committed_verdicts_follow_from_the_records(claims, paper, tmp_path):
+    """Who adds records writes them anew: `python report/claims.py report/claims.json`."""
+    command = [sys.executable, REPORT / "claims.py", tmp_path / "claims.json"]
+    subprocess.run(command, check=True, timeout=100)
+    now, committed = (json.loads((folder / "claims.json").read_text()) for folder in (tmp_path, REPORT))
+    assert now["rule"] == committed["rule"]
+    assert len(now["claims"]) == len(claims.CLAIMS) * 3
+    assert [(c["name"], c["datasets"], c["evaluation"], c["seeds"], c["verdict"]) for c in now["claims"]] == [
+        (c["name"], c["datasets"], c["evaluation"], c["seeds"], c["verdict"]) for c in committed["claims"]
+    ]
