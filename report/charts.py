@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
@@ -32,21 +33,38 @@ EVALUATION_STYLES: dict[str, Any] = {"running": "-", "batch": (0, (1, 1.2)), "mi
 
 
 @styled
-def forgetting_grid(records: Sequence[Mapping], evaluation: str = "mixed") -> Figure:
-    """The forgetting curves of several runs of one data set: a row for each run, a column for each arm, one scale."""
-    arms = [second_task_arms(record) for record in records]
-    figure = Figure((WIDTH, 0.6 + 1.25 * len(records)))
-    axes = figure.subplots(len(records), len(arms[0]), sharex=True, sharey=True, squeeze=False)
-    for row, record, drawn in zip(axes, records, arms, strict=True):
+def forgetting_grid(cases: Sequence[Sequence[Mapping]], evaluation: str = "mixed") -> Figure:
+    """The forgetting curves of one data set: a row for each case, a column for each arm, one scale.
+
+    Parameters
+    ----------
+    cases : the seeds of each case. The curve is that of the first one, the band is the range of all, over the epochs
+        that all of them have
+    """
+    arms = [list(zip(*map(second_task_arms, seeds), strict=True)) for seeds in cases]
+    figure = Figure((WIDTH, 0.6 + 1.25 * len(cases)))
+    axes = figure.subplots(len(cases), len(arms[0]), sharex=True, sharey=True, squeeze=False)
+    for row, seeds, drawn in zip(axes, cases, arms, strict=True):
         for axis, arm in zip(row, drawn, strict=True):
-            draw_curves(axis, arm, evaluation)
-        row[0].set_ylabel(f"case {record['run']['case']}\ntest accuracy")
+            draw_curves(axis, arm[0], evaluation)
+            if len(arm) > 1:
+                _draw_band(axis, arm, evaluation)
+        row[0].set_ylabel(f"case {seeds[0]['run']['case']}\ntest accuracy")
     for axis, arm in zip(axes[0], arms[0], strict=True):
-        axis.set_title(arm_name(arm))
+        axis.set_title(arm_name(arm[0]))
     for axis in axes[-1]:
         axis.set_xlabel("epoch")
     curve_legend(figure)
     return figure
+
+
+def _draw_band(axis: Axes, seeds: Sequence[Mapping], evaluation: str) -> None:
+    curves = [arm["curve"] for arm in seeds]
+    common = sorted(set.intersection(*(set(curve["epochs"]) for curve in curves)))
+    for task, colour in zip(("old", "new"), TASK_COLOURS.values(), strict=True):
+        by_epoch = [dict(zip(curve["epochs"], curve[task][evaluation], strict=True)) for curve in curves]
+        values = rounded([[values[epoch] for epoch in common] for values in by_epoch])
+        axis.fill_between(common, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0)
 
 
 @styled

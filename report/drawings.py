@@ -235,7 +235,9 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
         said.append(f"Case {case}: from {_per_cent(old[0])} on old classes to (old and new) {'; '.join(ends)}.")
     data = pd.DataFrame(rows, columns=["case", "memory_share", "epoch", "old_accuracy", "new_accuracy"])
     alt = f"Forgetting curves on {title(dataset)}, {len(records)} cases. {' '.join(said)}"
-    return drawn(f"forgetting-{dataset}", charts.forgetting_grid(records, evaluation), alt, data, _runs_of(dataset))
+    every = ours.records + ours.added
+    cases = [[other for other in every if _cell(other) == _cell(record)] for record in records]
+    return drawn(f"forgetting-{dataset}", charts.forgetting_grid(cases, evaluation), alt, data, _runs_of(dataset))
 
 
 def budget(dataset: str) -> Markdown:

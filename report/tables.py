@@ -8,6 +8,7 @@ from html import escape
 import claims
 import torch
 from edition import PROFILE, Runs, bf16, cited, literal, ours
+from effects import effects as of_seeds
 from facts import task_images
 from findings import gaps, mean_gap, paired
 from IPython.display import Markdown
@@ -159,6 +160,19 @@ def differing(evaluation: str = "batch", size: int = 12) -> Markdown:
     ]  # fmt: skip
     columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Interval", "Difference")
     return simple(columns, rows or [("none", *[""] * 7)], numeric=(4, 5, 6, 7))
+
+
+def effects() -> Markdown:
+    """How far evaluation mode and memory move the accuracy on old classes, with the seed as the unit."""
+    rows = [
+        (
+            name, title(dataset).html, effect.seeds,
+            f"{100 * effect.mean:+.1f} ± {100 * effect.half_width:.1f}".replace("-", "−"), f"{p:.2g}",
+        )
+        for name, dataset, effect, p in of_seeds()
+    ]  # fmt: skip
+    columns = ("Effect on old classes after replay", "Data set", "Seeds", "Points", "p (Holm)")
+    return simple(columns, rows or [("no data set has two seeds of all its cases", *[""] * 4)], numeric=(2, 3, 4))
 
 
 def ledger() -> Markdown:

@@ -31,7 +31,7 @@ ERRORS = pd.DataFrame(
 MARGINS = {"train": 0.01, "test": 0.01, "original_test": 0.02}
 RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
 DATA = {
-    "forgetting_grid": lambda record, digits: [[record, record]],
+    "forgetting_grid": lambda record, digits: [[[record, shorter(record)], [record]]],
     "latents_grid": lambda record, digits: [[record, record], digits.class_names],
     "budget": lambda record, digits: [[record], ("running", "mixed"), {(1, 0.05): 0.9}],
     "agreement": lambda record, digits: [DIFFERENCES],
@@ -40,6 +40,17 @@ DATA = {
     "verdict_matrix": lambda record, digits: [judged(), {"mnist": "MNIST"}],
     "verdict_strips": lambda record, digits: [judged(), MARGINS],
 }
+
+
+def shorter(record):
+    """The same run with another seed: one epoch less, and lower accuracies."""
+    other = copy.deepcopy(record)
+    for arm in other["arms"]:
+        curve = arm["curve"]
+        curve["epochs"].pop()
+        for task in {"old", "new"} & set(curve):
+            curve[task] = {mode: [0.9 * value for value in values[:-1]] for mode, values in curve[task].items()}
+    return other
 
 
 def judged():

@@ -115,3 +115,32 @@ def test_committed_verdicts_follow_from_the_records(claims, paper, tmp_path):
     assert [(c["name"], c["datasets"], c["evaluation"], c["seeds"], c["verdict"]) for c in now["claims"]] == [
         (c["name"], c["datasets"], c["evaluation"], c["seeds"], c["verdict"]) for c in committed["claims"]
     ]
+
+
+# -- effects ----------------------------------------------------------------------------------------------------------
+
+
+def with_old(dataset, case, seed, running, batch):
+    """A run whose replay arms keep 10 points less with the smallest memory, and 10 more with the largest."""
+    made = run(dataset, case, seed, old=0.0)
+    for arm, shift in zip(made["arms"][2:], (-0.1, 0.0, 0.1), strict=True):
+        arm["accuracy"] = {
+            mode: {"original_test": old + shift}
+            for mode, old in (("running", running), ("batch", batch), ("mixed", running))
+        }
+    return made
+
+
+def test_effects_are_paired_by_seed(module, paper):
+    runs = paper.edition.Runs("paper", REPORT)
+    runs.__dict__["records"] = [
+        with_old("mnist", case, seed, running=0.5, batch=0.6 + 0.1 * seed) for case in (1, 2, 3, 4) for seed in (0, 1)
+    ] + [with_old("kmnist", 1, 0, 0.5, 0.6)]  # one case of four, and one seed
+    found = {(name, dataset): (effect, p) for name, dataset, effect, p in module("effects").effects(runs)}
+    assert {dataset for _, dataset in found} == {"mnist"}
+    leak, p = found["batch less running statistics", "mnist"]
+    assert (leak.mean, leak.seeds) == (pytest.approx(0.15), 2)  # 10 points with one seed, 20 with the other
+    assert leak.half_width == pytest.approx(12.706 * 0.05, rel=1e-3)  # t(0.975, 1), standard error 5 points
+    assert p > leak.p
+    assert found["largest less smallest memory, batch statistics", "mnist"][0].mean == pytest.approx(0.2)
+    assert found["mixed less running statistics", "mnist"][0].mean == 0

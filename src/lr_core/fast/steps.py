@@ -49,6 +49,9 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
     return step
 
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""How many cores this process may use."""
+
 # In single precision: a Python number would make results double.
 ZERO, ONE, TWO, THREE, FOUR, FIVE = np.arange(6, dtype=np.float32)
 _LEAST, _DOUBLINGS, _PARTS = np.float32(-30), 7, np.float32(2**7)
@@ -194,6 +197,7 @@ def from_block(block: Array, values: Tensor) -> None:
 def for_each(step: Callable[..., object], calls: Sequence[Sequence[Any]]) -> None:
     """A step with each of these arguments, one call for each block, on as many threads as `device.threads` says.
 
+    There are never more threads than cores: they would take each other's place in the processor's cache.
     Whoever is free takes the next block, this thread too, so that a thread which another process holds up is not waited
     for. Compiled steps and PyTorch's operations leave Python to the other threads. What a step computes must not depend
     on which blocks were done before.
@@ -208,7 +212,7 @@ def for_each(step: Callable[..., object], calls: Sequence[Sequence[Any]]) -> Non
                 return
             step(*call)
 
-    threads = device.threads()
+    threads = min(device.threads(), CORES)
     helpers = [_pool(threads).submit(work) for _ in range(min(threads, len(calls)) - 1)]
     try:
         work()

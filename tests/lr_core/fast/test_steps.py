@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+import time
 
 import pytest
 import torch
@@ -17,6 +19,12 @@ from lr_core.training import Trainer
 from lr_lab.runs.checkpoints import state
 
 pytestmark = pytest.mark.xdist_group("compiled")  # with test_speed_changes_nothing.py: one worker compiles for both
+
+
+@pytest.fixture(autouse=True)
+def cores(monkeypatch):
+    """As many threads as a test asks for, also where there are fewer cores."""
+    monkeypatch.setattr(steps, "CORES", 4)
 
 
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
@@ -176,6 +184,20 @@ def test_training_gives_the_same_bits_on_any_number_of_threads(precision: str, i
 def test_pytorch_has_its_threads_back_after_training(threads: int) -> None:
     trained(2, "fp64", 20)
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("asked", "cores", "used"), [(4, 2, 2), (2, 4, 2), (3, 1, 1)])
+def test_there_are_never_more_threads_than_cores(monkeypatch, asked: int, cores: int, used: int) -> None:
+    monkeypatch.setattr(steps, "CORES", cores)
+    together = threading.Barrier(used)
+    calls = [[together]] * (2 * used)
+    with Compute(torch.device("cpu"), "fp32", asked).sharing():
+        steps.for_each(
+            lambda barrier: barrier.wait(timeout=20), calls
+        )  # passes only where `used` threads wait at a time
+        seen: set[int] = set()
+        steps.for_each(lambda: (seen.add(threading.get_ident()), time.sleep(0.01)), [[]] * 50)
+    assert len(seen) <= used
 
 
 @pytest.mark.parametrize("failing", [0, 5])
