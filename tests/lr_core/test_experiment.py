@@ -89,9 +89,9 @@ def test_two_tasks_are_an_arm_of_the_protocol(watched, digits, tiny, double, pla
     first, arm = watched.result["arms"][0], watched.result["arms"][place]
     assert arm["memory_share"] == share
     for mode, curve in first["curve"]["new"].items():
-        assert [look.accuracy[mode][0] for look in sequence.evaluations if look.task == 0] == curve
+        assert [evaluation.accuracy[mode][0] for evaluation in sequence.evaluations if evaluation.task == 0] == curve
     for mode in arm["curve"]["old"]:
-        second = [look.accuracy[mode] for look in sequence.evaluations if look.task == 1]
+        second = [evaluation.accuracy[mode] for evaluation in sequence.evaluations if evaluation.task == 1]
         assert [old for old, _ in second] == arm["curve"]["old"][mode]
         assert [new for _, new in second] == arm["curve"]["new"][mode]
         assert np.sum(sequence.confusion(mode)) == np.sum(arm["confusion"][mode])
@@ -104,7 +104,7 @@ def test_two_tasks_are_an_arm_of_the_protocol(watched, digits, tiny, double, pla
 
 def test_branches_of_one_first_task_are_sequences_of_their_own(digits, tiny, double):
     first = TaskSequence(digits, HALVES, settings=tiny, compute=double)
-    assert {look.task for look in first.learn(1)} == {0}
+    assert {evaluation.task for evaluation in first.learn(1)} == {0}
     before = copy.deepcopy(first.classifier.state_dict())
     branch = first.branch(0.25).run()
     alone = TaskSequence(digits, HALVES, share=0.25, settings=tiny, compute=double).run()
@@ -118,10 +118,14 @@ def test_branches_of_one_first_task_are_sequences_of_their_own(digits, tiny, dou
 # -- more than two ----------------------------------------------------------------------------------------------------
 
 
-def test_each_look_covers_the_tasks_so_far(pairs, tiny):
-    assert [(look.task, look.epoch) for look in pairs.evaluations if look.epoch == 0] == [(0, 0), (1, 0), (2, 0)]
-    assert all(len(look.accuracy["mixed"]) == look.task + 1 for look in pairs.evaluations)
-    assert all((look.train_accuracy is None) == (look.epoch == 0) for look in pairs.evaluations)
+def test_each_evaluation_covers_the_tasks_so_far(pairs, tiny):
+    assert [(evaluation.task, evaluation.epoch) for evaluation in pairs.evaluations if evaluation.epoch == 0] == [
+        (0, 0),
+        (1, 0),
+        (2, 0),
+    ]
+    assert all(len(evaluation.accuracy["mixed"]) == evaluation.task + 1 for evaluation in pairs.evaluations)
+    assert all((evaluation.train_accuracy is None) == (evaluation.epoch == 0) for evaluation in pairs.evaluations)
 
 
 def test_memory_grows_by_a_share_of_each_finished_task(pairs, digits):
@@ -156,10 +160,10 @@ def test_the_plane_shows_every_task(pairs):
     assert shares[0] >= shares[1] > 0
 
 
-def test_who_stops_asking_keeps_what_there_is(digits, tiny, double):
+def test_breaking_out_early_keeps_what_was_learned(digits, tiny, double):
     sequence = TaskSequence(digits, HALVES, share=0.25, settings=tiny, compute=double)
-    for look in sequence.learn():
-        if (look.task, look.epoch) == (1, 1):
+    for evaluation in sequence.learn():
+        if (evaluation.task, evaluation.epoch) == (1, 1):
             break
     assert len(sequence.evaluations) == 5
     assert len(sequence.matrix()) == 2

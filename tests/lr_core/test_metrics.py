@@ -51,10 +51,10 @@ def one_hot(labels):
 # -- the three modes ----------------------------------------------------------------------------------------------
 
 
-def test_the_company_of_an_image_decides_by_batch_statistics_alone():
+def test_batch_statistics_leak_the_task_and_no_other_mode_does():
     """The same image, with value 0, is in both tasks; the others are brighter in task A and darker in task B.
 
-    No rule that looks at one image can tell the two apart. Statistics of a batch from one task can: the leak.
+    No rule for single images can separate the two. Statistics of a batch from one task can: the leak.
     """
     in_a, in_b = torch.tensor([[0.0], [1.0], [1.0], [1.0]]), torch.tensor([[0.0], [-1.0], [-1.0], [-1.0]])
     network = sign()

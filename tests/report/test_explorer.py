@@ -219,10 +219,10 @@ def opened(chromium, alone):
 
     yield open_at
     for entered, seen in visits:
-        elsewhere = [url for url in seen.requests if not url.startswith(("data:", alone.as_uri()))]
+        requested = [url for url in seen.requests if not url.startswith(("data:", alone.as_uri()))]
         errors = seen.errors
         entered.__exit__(None, None, None)
-        assert elsewhere == []
+        assert requested == []
         assert errors == []
 
 

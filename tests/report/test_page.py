@@ -38,8 +38,8 @@ def test_no_request_leaves_the_page(chromium, paper):
             for (const details of document.querySelectorAll("details")) details.open = true;
             for (let y = 0; y < document.body.scrollHeight; y += innerHeight) {{ scrollTo(0, y); {FRAME} }}
         }}""")
-        elsewhere = [url for url in seen.requests if not url.startswith(("data:", "blob:")) and url != paper.as_uri()]
-        assert elsewhere == []
+        requested = [url for url in seen.requests if not url.startswith(("data:", "blob:")) and url != paper.as_uri()]
+        assert requested == []
         assert seen.errors == []
 
 
@@ -125,9 +125,9 @@ def test_the_data_of_a_figure_can_be_downloaded(chromium, paper):
 
 def test_every_link_leads_somewhere(paper):
     assert dead_links(paper) == []
-    told = set(re.findall(r"notebooks/[\w./-]+\.html", paper.read_text()))  # by scripts too
-    assert [link for link in told if not (paper.parent / link).is_file()] == []
-    assert told
+    linked = set(re.findall(r"notebooks/[\w./-]+\.html", paper.read_text()))  # by scripts too
+    assert [link for link in linked if not (paper.parent / link).is_file()] == []
+    assert linked
 
 
 def test_the_page_is_under_3_3_megabytes(paper):

@@ -122,7 +122,7 @@ def test_pooling_gives_the_gradient_to_the_first_of_equals() -> None:
     assert_same_gradients_and_statistics(network, exact, 1e-4)
 
 
-def test_latents_do_not_depend_on_the_company_of_an_image(threads: int) -> None:
+def test_latents_do_not_depend_on_the_other_images_of_a_batch(threads: int) -> None:
     network, _ = compressors(training=False)
     images = photographs(150)
     with torch.no_grad():

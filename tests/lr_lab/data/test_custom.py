@@ -543,7 +543,7 @@ def test_the_grid_needs_ten_classes(data_root):
 
 
 @pytest.mark.parametrize(
-    ("titles", "told"),
+    ("titles", "shown"),
     [
         (("Signs", "Letters"), ["Signs", "Letters"]),
         (("Signs", "Signs"), ["Signs (one)", "Signs (two)"]),
@@ -552,17 +552,17 @@ def test_the_grid_needs_ten_classes(data_root):
         (("Signs (two)", "Signs", "Signs"), ["Signs (two) (one)", "Signs (two) (two)", "Signs (three)"]),
     ],
 )
-def test_sets_of_one_title_are_told_apart_by_name(data_root, titles, told):
+def test_sets_of_one_title_are_told_apart_by_name(data_root, titles, shown):
     names = ("one", "two", "three")[: len(titles)]
     for name, title in zip(names, titles, strict=True):
         custom.add(
             custom.from_arrays(name, IMAGES, LABELS, title=title), origin="made here", licence="none", root=data_root
         )
-    assert [catalogue.load(name).title for name in names] == told
+    assert [catalogue.load(name).title for name in names] == shown
     assert [catalogue.describe(name).title for name in ("mnist", "digits")] == ["MNIST", "Digits"]
     field = Panel().fields["dataset"].control
     options = {name: title for title, name in field.options.items()}
-    assert [options[name] for name in names] == told
+    assert [options[name] for name in names] == shown
     field.value = "two"
     assert field.value == "two"
 

@@ -24,7 +24,7 @@ HALVES = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 GENERATOR = np.random.default_rng(0)
 POINTS, LATENTS = GENERATOR.normal(size=(40, 2)), torch.from_numpy(GENERATOR.normal(size=(5, 1, 6, 6)))
 MATRIX = [(0.95,), (0.85, 0.92)]
-LOOKS = [
+EVALUATED = [
     Evaluation(0, 0, None, {"mixed": (0.1,)}),
     Evaluation(0, 1, 0.5, {"mixed": (2 / 3,)}),
     Evaluation(1, 0, None, {"mixed": (2 / 3, 0.0)}),
@@ -36,7 +36,7 @@ DRAWINGS = {
     "forgetting_curves": lambda record, digits: (plots.forgetting_curves, record),
     "latents": lambda record, digits: (plots.latents, record, digits.class_names),
     "pictures": lambda record, digits: (plots.pictures, [("", [(LATENTS[0, 0].numpy(), "0")])]),
-    "task_curves": lambda record, digits: (plots.task_curves, {"replay": LOOKS}),
+    "task_curves": lambda record, digits: (plots.task_curves, {"replay": EVALUATED}),
     "accuracy_matrix": lambda record, digits: (plots.accuracy_matrix, MATRIX),
     "image_latents": lambda record, digits: (plots.image_latents, digits, torch.arange(5), LATENTS),
     "latent_planes": lambda record, digits: (

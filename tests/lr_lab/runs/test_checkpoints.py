@@ -158,12 +158,12 @@ def swap(folder, arm):
 def test_the_damaged_arm_alone_is_trained_again_to_the_same_record(
     digits, tiny, tiny_arms, watched, run_id, record, tmp_path, arm, damage
 ):
-    folder, told = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms"), []
+    folder, reported = shutil.copytree(watched.checkpoints.folder, tmp_path / "arms"), []
     damage(folder, arm)
     with pytest.warns(UserWarning, match=f"{arm}.safetensors: damaged checkpoint"):
-        result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(folder), report=told.append)
+        result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(folder), report=reported.append)
     once = {name: 1 for name in tiny_arms}  # an arm that is read reports once, one that is trained after each epoch
-    assert {name: sum(p.arm == name for p in told) for name in tiny_arms} == once | {arm: tiny.max_epochs}
+    assert {name: sum(p.arm == name for p in reported) for name in tiny_arms} == once | {arm: tiny.max_epochs}
     assert without_timings(make_record(run_id, tiny, result)) == without_timings(record)
 
 
@@ -189,11 +189,11 @@ def interrupted(digits, settings, folder, arm, epoch):
 
 @pytest.mark.parametrize("arm", ["first-task", "replay-0.05", "no-replay"])
 def test_an_interrupted_arm_goes_on_to_the_same_record(digits, tiny, tiny_arms, run_id, record, tmp_path, arm):
-    told = []
+    reported = []
     for epoch in range(1, tiny.max_epochs + 1):  # also after the last one, whose results were not kept yet
         interrupted(digits, tiny, tmp_path, arm, epoch)
-    result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
-    assert arm not in {progress.arm for progress in told}  # all of its epochs had been trained before
+    result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(tmp_path), report=reported.append)
+    assert arm not in {progress.arm for progress in reported}  # all of its epochs had been trained before
     assert without_timings(make_record(run_id, tiny, result)) == without_timings(record)
     seconds = next(a["seconds"] for a in result["arms"] if arm_name(a["arm"], a["memory_share"]) == arm)
     assert seconds > 0
@@ -203,11 +203,11 @@ def test_an_arm_that_another_library_began_is_trained_from_its_start(
     digits, tiny, run_id, record, tmp_path, monkeypatch
 ):
     interrupted(digits, tiny, tmp_path, "first-task", 1)
-    told, stamp = [], provenance.stamp
+    reported, stamp = [], provenance.stamp
     monkeypatch.setattr(provenance, "stamp", lambda compute: stamp(compute) | {"sources_sha256": "other"})
     with pytest.warns(
         UserWarning, match="first-task: begun where sources_sha256 differed; it is trained from its start"
     ):
-        result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(tmp_path), report=told.append)
-    assert [p.epoch for p in told if p.arm == "first-task"] == list(range(1, tiny.max_epochs + 1))
+        result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(tmp_path), report=reported.append)
+    assert [p.epoch for p in reported if p.arm == "first-task"] == list(range(1, tiny.max_epochs + 1))
     assert result["arms"][0]["accuracy"] == record["arms"][0]["accuracy"]

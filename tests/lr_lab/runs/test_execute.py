@@ -250,7 +250,7 @@ def test_what_is_not_looked_at_changes_neither_weights_nor_accuracies(digits, ti
 
 
 @SECOND_TASK_ARMS
-@pytest.mark.parametrize("mode", ["running", "batch"])  # in mode mixed the first task has other company now
+@pytest.mark.parametrize("mode", ["running", "batch"])  # mixed batches hold other images now
 def test_the_second_task_starts_where_the_first_ended(watched, number, mode):
     first, arm = watched.result["arms"][0], watched.result["arms"][number]
     assert arm["curve"]["old"][mode][0] == first["accuracy"][mode]["test"]
@@ -288,8 +288,8 @@ def test_the_cap_ends_an_arm_short_of_the_target(watched):
 
 
 def test_progress_grows_to_the_end(watched, tiny, tiny_arms):
-    told = [(progress.arm, progress.epoch) for progress in watched.progress]
-    assert told == [(arm, epoch) for arm in tiny_arms for epoch in range(1, tiny.max_epochs + 1)]
+    reported = [(progress.arm, progress.epoch) for progress in watched.progress]
+    assert reported == [(arm, epoch) for arm in tiny_arms for epoch in range(1, tiny.max_epochs + 1)]
     done = [progress.done for progress in watched.progress]
     assert done == sorted(done)
     assert done[0] == 1 / 4 / tiny.max_epochs
