@@ -208,7 +208,7 @@ def _range(least: float, most: float) -> str:
 def _judged(entry: claims.Entry) -> str:
     if entry.mean is None:
         return f'<td class="num muted">{NOT_RUN}</td>'
-    text = f"{100 * entry.mean:.1f}"
+    text = f"{100 * entry.mean:z.1f}"
     if entry.half_width:
         text += f" ± {100 * entry.half_width:.1f}"
     return f'<td class="num">{text.replace("-", "−")}<br><span class="delta">{entry.verdict or "one seed"}</span></td>'
