@@ -7,8 +7,7 @@ endif
 
 PYTHON ?= python3
 VENV := .venv
-# Processes that share the tests: on two cores three are the fastest, for tests wait for processes of their own.
-# tests/conftest.py says which tests stay together, and in which order.
+# Processes that share the tests: three are the fastest on two cores. tests/conftest.py says which stay together.
 WORKERS := 3
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
@@ -52,8 +51,7 @@ setup: $(READY) ## make .venv from requirements.lock (minutes, once; 2.5 GB, 6.1
 
 HTML := report/_output/index.html
 PDF := report/_output/latent-replay.pdf
-CSV := report/_output/results.csv
-JSON := report/_output/results.json
+TABLES := report/_output/results.csv report/_output/results.json
 PAGES := report/_output/notebooks/index.html
 SOURCES := $(wildcard $(addprefix report/,*.qmd *.py *.bib _quarto.yml) data/*.csv data/*.toml benchmarks/results/*.json) \
   $(shell find src $(addprefix report/,render theme figures explorer notebook) -type f ! -path '*/__pycache__/*' 2>/dev/null)
@@ -74,23 +72,21 @@ endif
 pages = $(PY) report/notebooks.py --output-dir report/_output$(if $1,/$1) >/dev/null
 name = printf '%s\n' "The paper:" "  report/_output/$1index.html" "  report/_output/$1latent-replay.pdf"
 
-report: $(HTML) $(PDF) $(CSV) $(JSON) $(PAGES) ## render the paper from its records: HTML and PDF (a minute)
+report: $(HTML) $(PDF) $(TABLES) $(PAGES) ## render the paper from its records: HTML and PDF (a minute)
 	@$(call name)
 
 $(HTML) $(PDF) &: $(SOURCES) $(RECORDS) $(READY)
 	@echo "Rendering the paper with $(ENGINE)"
 	@$(call render)
-$(CSV): $(SOURCES) $(RECORDS) $(READY)
-	@$(PY) -m lr_lab results $@ >/dev/null
-$(JSON): $(SOURCES) $(RECORDS) $(READY)
-	@$(PY) report/claims.py $@
+$(TABLES) &: $(SOURCES) $(RECORDS) $(READY)
+	@$(PY) -m lr_lab results $(firstword $(TABLES)) >/dev/null
+	@$(PY) report/claims.py $(lastword $(TABLES))
 # After the paper: Quarto may clear its output folder first.
 $(PAGES): $(HTML) $(NOTEBOOKS) $(COMMITS)
 	@$(call pages)
 
 check: $(READY) ## run ruff, mypy and the unit tests (a minute)
-	@$(PY) -m ruff check --quiet .
-	@$(PY) -m ruff format --check --quiet src tests report scripts
+	@$(PY) -m ruff check --quiet . && $(PY) -m ruff format --check --quiet src tests report scripts
 	@$(PY) -m mypy
 	@$(PYTEST) -m 'not long and not slow' tests
 
