@@ -144,3 +144,21 @@ def test_build_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
     models.build(5)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "scaling", [(255, 0), (1 / 0.3081, -0.1307 / 0.3081), (2, -1)], ids=["bytes", "standard", "±1"]
+)
+def test_scale_and_offset_of_pixels_cancel_but_for_epsilon(scaling):
+    # The first convolution is unpadded and BatchNorm follows it. So the paper's open choice of a scaling moves no result.
+    images = torch.rand(20, 1, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    factor, offset = scaling
+    found = []
+    for pixels in (images, factor * images + offset):
+        compressor = models.build(0)[0].double().train()
+        compressor[1].eps = 1e-12  # what is left of a difference is its doing
+        latents = compressor(pixels)
+        latents.square().sum().backward()
+        found.append((latents.detach(), compressor[0].weight.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6 * other.abs().max().item())
