@@ -56,8 +56,8 @@ def verdict_counts() -> str:
             found = counts(mode)
             parts.append(f"{found['reproduced']} are reproduced and {found['differs']} differ under {mode} statistics")
     if not parts:
-        return f"No case of this edition has a second seed, so no number is judged ({NOT_RUN})."
-    return f"Of the {total} numbers that can be judged, {'; '.join(parts)}."
+        return "No case of this edition has a second seed, so no published number is judged."
+    return f"Of the {total} published numbers whose cases have several seeds, {'; '.join(parts)}."
 
 
 def claim_counts() -> str:
