@@ -67,7 +67,7 @@ def claim_counts() -> str:
         entries.setdefault((entry.name, entry.datasets), []).append(entry)
     found = Counter(claims.overall(each) for each in entries.values())
     kinds = ("holds", "fails", "depends on the mode", "undecided", "toy")
-    judged = ", ".join(f"{found[kind]} *{kind}*" for kind in kinds if found[kind])
+    judged = ", ".join(f"{found[kind]} “{kind}”" for kind in kinds if found[kind])
     return f"Of {len(entries)} pairs of a claim and its data sets: {judged}; {found[None]} have one seed or none and no verdict."
 
 

@@ -142,7 +142,13 @@ def verdict_counts() -> Markdown:
         chance = (1 - RULE["confidence"]) * len(found)
         by_verdict = [sum(each.verdict == verdict for each in found) for verdict in VERDICTS]
         rows.append((mode, len(found), *by_verdict, f"{outside} of {len(found)}", f"{chance:.0f}"))
-    columns = ("Statistics", "Judged", *(verdict.capitalize() for verdict in VERDICTS), "Outside", "By chance")
+    columns = (
+        "Statistics",
+        "Judged",
+        *(verdict.split()[-1].capitalize() for verdict in VERDICTS),
+        "Outside",
+        "By chance",
+    )
     return simple(columns, rows, numeric=range(1, len(columns)))
 
 
