@@ -1,12 +1,14 @@
 """What the tests share: one thread, the digits, a run of the protocol, a grid, the rendered paper and a browser."""
 
 import copy
+import importlib
 import os
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import browser
 import grids
@@ -217,3 +219,30 @@ def chromium():
         launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
         yield launched
         launched.close()
+
+
+# -- the modules of the paper, as its cells import them ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def module():
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
+    yield importlib.import_module
+    sys.path.remove(str(Path(__file__).resolve().parents[1] / "report"))
+
+
+@pytest.fixture(scope="module")
+def paper(module):
+    """The modules that numbers of the paper come from."""
+    names = ("edition", "facts", "findings", "provenance", "published", "sourced", "titles", "verdicts", "words")
+    return SimpleNamespace(**{name: module(name) for name in names})
+
+
+@pytest.fixture(scope="module")
+def tables(module):
+    return module("tables")
+
+
+@pytest.fixture(scope="module")
+def drawings(module):
+    return module("drawings")
