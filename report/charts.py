@@ -29,6 +29,8 @@ from lr_lab.rounding import rounded
 
 # Of the second task's arms in their order: budgets are amounts, so steps of one hue, the smallest the lightest.
 ARM_COLOURS = ("#b65d92", "#8a3a6b", "#5a1f44", "#6b6b6b")
+_MEASURE_NAMES = {"train": "training", "test": "testing", "original_test": "old classes"}
+_IN_POINTS = FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
 EVALUATION_STYLES: dict[str, Any] = {"running": "-", "batch": (0, (1, 1.2)), "mixed": (0, (4, 1.5))}
 
 
@@ -164,13 +166,12 @@ def agreement(differences: pd.DataFrame, near: float = 0.02) -> Figure:
                 axis.text(1.0, row, f"{inside.mean():.0%}", transform=axis.get_yaxis_transform(), ha="left", va="center",
                           fontsize=6.5)  # fmt: skip
         axis.set(title=EVALUATION_NAMES[mode], xlabel="ours less published")
-        axis.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
-        )
+        axis.xaxis.set_major_formatter(_IN_POINTS)
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
-    names = {"train": "training", "test": "testing", "original_test": "old classes"}
-    axes[0].set_yticks(range(len(kinds)), [f"{arm.replace('-', ' ')}, {names[measure]}" for arm, measure in kinds])
+    axes[0].set_yticks(
+        range(len(kinds)), [f"{arm.replace('-', ' ')}, {_MEASURE_NAMES[measure]}" for arm, measure in kinds]
+    )
     axes[0].invert_yaxis()
     return figure
 
@@ -242,7 +243,6 @@ VERDICT_MARKS: dict[str | None, dict[str, Any]] = {
     "differs": mark("X", 4.6, "#b03a2e"),
     None: mark("o", 2.4, "#9a9a9a", hollow=True),
 }
-_MEASURE_NAMES = {"train": "training", "test": "testing", "original_test": "old classes"}
 _LIMIT = 0.12  # of the differences that are drawn in full
 
 
@@ -332,9 +332,7 @@ def verdict_strips(judged: Sequence[Judged], margins: Mapping[str, float]) -> Fi
             title=EVALUATION_NAMES[mode], xlabel="ours less published, points", xlim=(-1.06 * _LIMIT, 1.06 * _LIMIT)
         )
         axis.set_xticks([-0.1, -0.05, 0, 0.05, 0.1])
-        axis.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
-        )
+        axis.xaxis.set_major_formatter(_IN_POINTS)
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
     axes[0].set_yticks(range(len(rows)), rows)

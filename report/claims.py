@@ -214,6 +214,14 @@ def _seeds(runs: Runs, claim: Claim, mode: str) -> dict[int, Mapping[str, list[R
     }
 
 
+def by_claim() -> dict[tuple[str, tuple[str, ...]], list[Entry]]:
+    """The entries of each claim and its data sets, one for each evaluation mode."""
+    found: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
+    for entry in ledger():
+        found.setdefault((entry.name, entry.datasets), []).append(entry)
+    return found
+
+
 def overall(entries: Sequence[Entry]) -> str | None:
     """One word for a claim over its evaluation modes, and over the data sets among `entries`."""
     verdicts = {entry.verdict for entry in entries}

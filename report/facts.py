@@ -62,9 +62,7 @@ def verdict_counts() -> str:
 
 def claim_counts() -> str:
     """How many claims hold, fail or hang on the evaluation mode, counted for each data set, in a sentence."""
-    entries: dict[tuple, list[claims.Entry]] = {}
-    for entry in claims.ledger():
-        entries.setdefault((entry.name, entry.datasets), []).append(entry)
+    entries = claims.by_claim()
     found = Counter(claims.overall(each) for each in entries.values())
     kinds = ("holds", "fails", "depends on the mode", "undecided", "toy")
     judged = ", ".join(f"{found[kind]} “{kind}”" for kind in kinds if found[kind])

@@ -183,9 +183,7 @@ def effects() -> Markdown:
 
 def ledger() -> Markdown:
     """What the original claims, and whether it holds: a row for each claim and data set, a column for each mode."""
-    rows: dict[tuple, list[claims.Entry]] = {}
-    for entry in claims.ledger():
-        rows.setdefault((entry.name, entry.datasets), []).append(entry)
+    rows = claims.by_claim()
     bodies: dict[str, list[str]] = {}
     for (name, datasets), entries in rows.items():
         first = entries[0]

@@ -1,8 +1,6 @@
 """The figures that only the paper draws: the same bytes every time and on every processor, and what they show."""
 
 import copy
-import importlib
-import sys
 from html import unescape
 from pathlib import Path
 
@@ -70,10 +68,8 @@ def judged():
 
 
 @pytest.fixture(scope="module")
-def charts():
-    sys.path.insert(0, str(REPORT))
-    yield importlib.import_module("charts")
-    sys.path.remove(str(REPORT))
+def charts(module):
+    return module("charts")
 
 
 @pytest.mark.parametrize("name", DATA)

@@ -1,11 +1,9 @@
 """The pages of executed notebooks: one for each run, made anew only when it changed, fit to be read by anybody."""
 
-import importlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -19,13 +17,6 @@ from msgspec.structs import replace
 from lr_lab.data import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def module():
-    sys.path.insert(0, str(ROOT / "report"))
-    yield importlib.import_module
-    sys.path.remove(str(ROOT / "report"))
 
 
 @pytest.fixture(scope="module")
