@@ -86,6 +86,7 @@ class TaskSequence:
     evaluations : one before each task, then those after the epochs that `metrics.is_evaluated` names
     predicted : evaluation mode -> for each task so far, (n,) predicted classes of its test images, at the last evaluation
     learned : of each finished task, its `predicted` classes when it had been learned, by evaluation mode
+    inputs : of each task so far, images or latents, as the task at hand uses them
     kept : the memory of each finished task; positions are those in the data set
     trainer : of the task at hand, since `begin`
     """
@@ -120,7 +121,7 @@ class TaskSequence:
         self.learned: list[dict[str, Tensor]] = []
         self.kept: list[LatentMemory] = []
         self.trainer: Trainer
-        self._inputs: list[Inputs] = []  # of the tasks so far, as the task at hand uses them
+        self.inputs: list[Inputs] = []
         self._latents: dict[int, Inputs] = {}  # of the frozen compressor: encoded once, also for all branches
 
     def learn(self, until: int | None = None) -> Iterator[Evaluation]:
@@ -142,10 +143,10 @@ class TaskSequence:
         number = len(self.learned)
         if self._is_frozen:
             freeze(self.compressor)
-        self._inputs = [self._of_task(place) for place in range(number + 1)]
+        self.inputs = [self._of_task(place) for place in range(number + 1)]
         if number and self.share is not None and len(self.kept) < number:
             self._remember(number - 1)
-        new = self._inputs[number]
+        new = self.inputs[number]
         self.trainer = Trainer(
             self.classifier if self._is_frozen else nn.Sequential(self.compressor, self.classifier),
             new.train, new.train_labels, settings=self.settings, compute=self.compute,
@@ -203,7 +204,7 @@ class TaskSequence:
 
     def _remember(self, number: int) -> None:
         assert self.share is not None
-        draw, task = make_generator(self.seed, "memory", *([number] if number else [])), self._inputs[number]
+        draw, task = make_generator(self.seed, "memory", *([number] if number else [])), self.inputs[number]
         kept = self.policy(task.train, task.train_labels, self.share, draw)
         self.kept.append(LatentMemory(kept.latents, kept.labels, self.tasks[number].train[kept.positions.cpu()]))
 
@@ -233,14 +234,14 @@ class TaskSequence:
 
     def _evaluate(self, epoch: int, train_accuracy: float | None) -> Evaluation:
         self.predict()
-        labels = [inputs.test_labels for inputs in self._inputs]
+        labels = [inputs.test_labels for inputs in self.inputs]
         accuracy = {mode: tuple(map(metrics.accuracy, found, labels)) for mode, found in self.predicted.items()}
-        self.evaluations.append(Evaluation(len(self._inputs) - 1, epoch, train_accuracy, accuracy))
+        self.evaluations.append(Evaluation(len(self.inputs) - 1, epoch, train_accuracy, accuracy))
         return self.evaluations[-1]
 
     def predict(self) -> None:
         """Predict the test images of the tasks so far, by the network as it is now, under every mode."""
-        tests = [inputs.test for inputs in self._inputs]
+        tests = [inputs.test for inputs in self.inputs]
         for mode in EVALUATIONS:
             # With one task there is nothing to mix: "mixed" is "batch", without its time.
             alone = mode == "mixed" and len(tests) == 1
@@ -256,14 +257,14 @@ class TaskSequence:
 
     def train_accuracy(self, mode: str) -> float:
         """Accuracy on the training images of the latest task."""
-        tasks = self._inputs if mode == "mixed" else self._inputs[-1:]  # only in mixed batches do other tasks matter
+        tasks = self.inputs if mode == "mixed" else self.inputs[-1:]  # only in mixed batches do other tasks matter
         predicted = self._classes([inputs.train for inputs in tasks], mode, "train")[-1]
-        return metrics.accuracy(predicted, self._inputs[-1].train_labels)
+        return metrics.accuracy(predicted, self.inputs[-1].train_labels)
 
     @property
     def begun(self) -> list[Task]:
         """The tasks that were begun."""
-        return self.tasks[: len(self._inputs)]
+        return self.tasks[: len(self.inputs)]
 
     @property
     def memory(self) -> LatentMemory | None:
@@ -289,7 +290,7 @@ class TaskSequence:
 
     def confusion(self, mode: str = "mixed") -> list[list[int]]:
         """(10, 10) counts over the test images of all tasks so far: row the true class, column the predicted one."""
-        labels = torch.cat([inputs.test_labels for inputs in self._inputs])
+        labels = torch.cat([inputs.test_labels for inputs in self.inputs])
         return metrics.confusion(torch.cat(self.predicted[mode]), labels)
 
     def encode(self, positions: Tensor) -> Tensor:

@@ -98,8 +98,7 @@ def backward_transfer(matrix: Sequence[Sequence[float]]) -> float | None:
     >>> backward_transfer([[0.5], [0.75, 1.0]])
     0.25
     """
-    lost = forgetting(matrix)
-    return None if lost is None else -lost
+    return None if (lost := forgetting(matrix)) is None else -lost
 
 
 def errors(confusion: Sequence[Sequence[int]], task: Sequence[int], others: Sequence[int]) -> tuple[float, float]:

@@ -25,6 +25,7 @@ from lr_lab.files import absolute
 from lr_lab.runs import provenance, store
 from lr_lab.runs.checkpoints import Checkpoints, Progress, restore, state, write_progress
 from lr_lab.runs.latent_plane import latent_plane
+from lr_lab.runs.probes import probe
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId, make_record
 
@@ -200,6 +201,7 @@ class _Arm:
                 "accuracy": accuracy,
                 "curve": self.curve,
                 "confusion": {mode: sequence.confusion(mode) for mode in EVALUATIONS},
+                "probes": probe(sequence),
                 "provenance": stamp,
             },
             "sample": {"predicted": predicted, "last_correct": self.last_correct},

@@ -148,6 +148,11 @@ class _Provenance(_Object):
     versions: dict[str, str]
 
 
+class _Probes(_Object):  # `probes.probe`; accuracies by task
+    batch: dict[str, list[Share]]
+    reestimated: dict[str, list[Share]] | UnsetType = UNSET
+
+
 class _Arm(_Object):
     arm: Literal["first-task", "replay", "no-replay"]
     memory_share: Annotated[float, Meta(gt=0, le=1)] | None
@@ -160,6 +165,7 @@ class _Arm(_Object):
     curve: _Curves
     confusion: _ByEvaluation[Annotated[list[Annotated[list[Count], _TEN]], _TEN]]
     provenance: _Provenance
+    probes: _Probes | UnsetType = UNSET  # not in records from before they were measured
 
 
 class _Points(_Object):  # sampled test images of a task
