@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sourced import Value, accuracy, run_id
 
-from lr_core.errors import LatentReplayError
+from lr_core.errors import LatentReplayError, UsageError
 from lr_lab.data import catalogue
 from lr_lab.files import absolute
 from lr_lab.runs import store
@@ -102,6 +102,9 @@ class Runs:
         known = {*find_profile(self.profile).datasets, *(record["run"]["dataset"] for record in self.added)}
         return [name for name in catalogue.DATASETS if name in known]
 
+
+if find_profile(PROFILE).settings.choices:
+    raise UsageError(f"profile {PROFILE} has other readings of the paper; they are shown in the document of `paper`")
 
 ours = Runs(PROFILE)
 # Compared with `ours` in the paper alone: a document of another profile shows that profile and no other.

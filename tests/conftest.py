@@ -96,7 +96,8 @@ class Watched:
     progress: list = field(default_factory=list)
 
     def weights(self, arm):
-        return self.checkpoints.read(arm)[0]
+        kept = self.checkpoints.read(arm)[0]
+        return {name.removeprefix("network."): value for name, value in kept.items() if name.startswith("network.")}
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 The paper's case is a sequence of two tasks: the first is learned by compressor and classifier together, then the
 compressor is frozen, a share of the first task is kept as latents, and the classifier learns the second task while it
 replays them (section 5). Everything the paper leaves open is a parameter.
-
-Public, in reading order: `ARMS`, `arm_name`, `encode`, `freeze`, `Policy`, `Evaluation`, `TaskSequence`.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,15 +20,15 @@ from lr_core.device import Compute, resolve
 from lr_core.errors import UsageError
 from lr_core.memory import LatentMemory
 from lr_core.settings import CLASSES, EVALUATIONS, Settings, check_share, check_tasks, derived_seed, make_generator
-from lr_core.tasks import Dataset, Inputs, Task, split
+from lr_core.tasks import Dataset, Inputs, split
 from lr_core.training import Epoch, Trainer
 
 FIRST_TASK, REPLAY, NO_REPLAY = ARMS = ("first-task", "replay", "no-replay")
 
 
-def arm_name(arm: str, share: float | None) -> str:
-    """Name of an arm in files, in progress and in the seed of its batches: "replay-0.05", say."""
-    return arm if share is None else f"{arm}-{share!r}"
+def arm_name(arm: str, share: float | None, choice: str = "") -> str:
+    """Name of an arm in files, in progress and, without a choice, in the seed of its batches: "replay-0.05", say."""
+    return arm + (f"-{share!r}" if share is not None else "") + (f"-{choice}" if choice else "")
 
 
 @torch.no_grad()
@@ -92,20 +91,11 @@ class TaskSequence:
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        tasks: Sequence[Sequence[int]],
-        *,
-        share: float | None = 0.05,
-        seed: int = 0,
-        settings: Settings | None = None,
-        frozen: bool | None = None,
-        compressor: nn.Module | None = None,
-        classifier: nn.Module | None = None,
-        policy: Policy = memory.choose,
-        compute: Compute | None = None,
-        accelerate: Callable[[nn.Module], object] | None = None,
-    ) -> None:
+        self, dataset: Dataset, tasks: Sequence[Sequence[int]], *, share: float | None = 0.05, seed: int = 0,
+        settings: Settings | None = None, frozen: bool | None = None, compressor: nn.Module | None = None,
+        classifier: nn.Module | None = None, policy: Policy = memory.choose,
+        compute: Compute | None = None, accelerate: Callable[[nn.Module], object] | None = None,
+    ) -> None:  # fmt: skip
         check_tasks(tasks, len(dataset.class_names))
         self._choose(share, frozen, policy)
         self.dataset, self.seed = dataset, seed
@@ -122,6 +112,7 @@ class TaskSequence:
         self.kept: list[LatentMemory] = []
         self.trainer: Trainer
         self.inputs: list[Inputs] = []
+        self._optimizer: dict[Tensor, object] = {}  # state of the latest, by parameter
         self._latents: dict[int, Inputs] = {}  # of the frozen compressor: encoded once, also for all branches
 
     def learn(self, until: int | None = None) -> Iterator[Evaluation]:
@@ -140,18 +131,25 @@ class TaskSequence:
 
     def begin(self) -> Evaluation:
         """Prepare the next task, freeze and fill the memory where that is due, and evaluate before the first epoch."""
-        number = len(self.learned)
-        if self._is_frozen:
+        number, frozen = len(self.learned), self._is_frozen
+        adapting = frozen and "adapting" in self.settings.choices
+        if frozen:
             freeze(self.compressor)
-        self.inputs = [self._of_task(place) for place in range(number + 1)]
+        self.inputs = [self._of_task(place, frozen) for place in range(number + 1)]
         if number and self.share is not None and len(self.kept) < number:
             self._remember(number - 1)
+        if adapting:  # from here on latents change, but for those of the memory
+            self.inputs, self._latents = [self._of_task(place, False) for place in range(number + 1)], {}
         new = self.inputs[number]
         self.trainer = Trainer(
-            self.classifier if self._is_frozen else nn.Sequential(self.compressor, self.classifier),
+            self.classifier if frozen and not adapting else nn.Sequential(self.compressor, self.classifier),
             new.train, new.train_labels, settings=self.settings, compute=self.compute,
             generator=make_generator(self.seed, "batches", *self._purpose(number)), memory=self.memory,
+            replaying=self.classifier if adapting else None,
         )  # fmt: skip
+        before, self._optimizer = self._optimizer, self.trainer.optimizer.state
+        if "carry-optimizer" in self.settings.choices:
+            self._optimizer.update({p: before[p] for p in self.trainer.network.parameters() if p in before})
         return self._evaluate(0, None)
 
     def epochs(self) -> Iterator[Epoch]:
@@ -166,15 +164,17 @@ class TaskSequence:
         self.learned.append({mode: classes[-1] for mode, classes in self.predicted.items()})
 
     def branch(
-        self, share: float | None = None, *, frozen: bool | None = None, policy: Policy = memory.choose
-    ) -> TaskSequence:
+        self, share: float | None = None, *, frozen: bool | None = None, policy: Policy = memory.choose,
+        choices: tuple[str, ...] = (),
+    ) -> TaskSequence:  # fmt: skip
         """A copy that goes on with another memory; for a sequence that has learned its first task and no other."""
         if len(self.learned) != 1 or self.evaluations[-1].task:
             raise UsageError("a branch starts where the first task alone has been learned: learn(1) does that")
         other = copy.copy(self)
-        other.compressor, other.classifier = copy.deepcopy((self.compressor, self.classifier))
+        parts = (self.compressor, self.classifier, self._optimizer)
+        other.compressor, other.classifier, other._optimizer = copy.deepcopy(parts)
         other.evaluations, other.kept, other.learned = self.evaluations[:], [], self.learned[:]
-        other.predicted = dict(self.predicted)
+        other.predicted, other.settings = dict(self.predicted), dataclasses.replace(self.settings, choices=choices)
         other._choose(share, frozen, policy)
         return other
 
@@ -190,14 +190,13 @@ class TaskSequence:
         self.share, self.policy = share, policy
         self.frozen = share is not None if frozen is None else frozen
 
-    def _of_task(self, number: int) -> Inputs:
-        """Images, or latents where the compressor is frozen."""
-        if self._is_frozen and number in self._latents:
+    def _of_task(self, number: int, encoded: bool) -> Inputs:
+        if encoded and number in self._latents:
             return self._latents[number]
         task, images, labels = self.tasks[number], self.dataset.images.unsqueeze(1), self.dataset.labels
         parts = (images[task.train], labels[task.train], images[task.test], labels[task.test])
         inputs = Inputs(*(part.to(self.compute.device) for part in parts))
-        if self._is_frozen:
+        if encoded:
             train, test = (encode(self.compressor, part, self.compute) for part in (inputs.train, inputs.test))
             inputs = self._latents[number] = Inputs(train, inputs.train_labels, test, inputs.test_labels)
         return inputs
@@ -251,8 +250,7 @@ class TaskSequence:
         """(n,) predicted classes of each part, the parts being in the order of the tasks."""
         shuffle = make_generator(self.seed, "mixed", purpose)  # the same after every epoch
         with self.compute.sharing(), self.compute.autocast():
-            newest_first = list(reversed(parts))
-            found = metrics.predict(self.trainer.network, newest_first, mode, self.settings.batch_size, shuffle)
+            found = metrics.predict(self.trainer.network, parts[::-1], mode, self.settings.batch_size, shuffle)
         return found[::-1]
 
     def train_accuracy(self, mode: str) -> float:
@@ -260,11 +258,6 @@ class TaskSequence:
         tasks = self.inputs if mode == "mixed" else self.inputs[-1:]  # only in mixed batches do other tasks matter
         predicted = self._classes([inputs.train for inputs in tasks], mode, "train")[-1]
         return metrics.accuracy(predicted, self.inputs[-1].train_labels)
-
-    @property
-    def begun(self) -> list[Task]:
-        """The tasks that were begun."""
-        return self.tasks[: len(self.inputs)]
 
     @property
     def memory(self) -> LatentMemory | None:

@@ -28,6 +28,14 @@ EVALUATIONS = ("running", "batch", "mixed")
 
 PRECISIONS = ("auto", "bf16", "fp32", "fp64")
 
+CHOICES = {
+    "carry-optimizer": "momentum goes on from one task to the next",
+    "memory-first": "the update on the memory comes before the one on a new batch",
+    "whole-memory": "an update on the memory takes all of it, not at most one batch",
+    "adapting": "the frozen compressor's BatchNorm goes on with each new batch, its weights stay",
+}
+"""Other readings of what the paper leaves open. All but the first change nothing where there is no memory."""
+
 WHOLE = "a whole number of at least {}, below 2**31"
 LIMIT = 2**31  # every whole number that can be set is below it; PyTorch bears no larger ones everywhere
 
@@ -100,9 +108,11 @@ class Settings:
     images_per_class: int | None = None  # None is every image; a number makes a reduced run
     precision: str = "auto"  # open; "auto" is fp32 on CPUs, and elsewhere what `device.AUTO` says of the device
     latent_sample: int = 600  # images of each task's test set kept in the record for the latent maps
+    choices: tuple[str, ...] = ()  # of `CHOICES`; a sequence makes all of them, a run each in arms of its own
 
     def __post_init__(self) -> None:
-        shares, fraction = self.memory_shares, "between 0 and 1, both excluded"
+        shares, target, few = self.memory_shares, self.target_train_accuracy, self.images_per_class
+        chosen, fraction = self.choices, "between 0 and 1, both excluded"
         rules = {
             "train_share": (is_share(self.train_share) and self.train_share < 1, fraction),
             # Of a batch of two a shuffled remainder of one could be left, of which BatchNorm has no statistics.
@@ -113,26 +123,21 @@ class Settings:
                 "a tuple of different shares of the images, each in (0, 1]",
             ),
             "momentum": (is_number(self.momentum) and 0 <= self.momentum < 1, "in [0, 1)"),
-            "target_train_accuracy": (
-                is_share(self.target_train_accuracy) and self.target_train_accuracy < 1,
-                fraction,
-            ),
+            "target_train_accuracy": (is_share(target) and target < 1, fraction),
             "max_epochs": (is_whole(self.max_epochs, 1), WHOLE.format(1)),
-            "images_per_class": (
-                self.images_per_class is None or is_whole(self.images_per_class, 20),
-                f"None or {WHOLE.format(20)}",
-            ),
+            "images_per_class": (few is None or is_whole(few, 20), f"None or {WHOLE.format(20)}"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "latent_sample": (is_whole(self.latent_sample, 1), WHOLE.format(1)),
+            "choices": (isinstance(chosen, tuple) and {*chosen} <= {*CHOICES}, f"a tuple of {', '.join(CHOICES)}"),
         }
         for name, (holds, rule) in rules.items():
             if not holds:
                 raise UsageError(f"settings: {name} is {short_repr(getattr(self, name))}; it must be {rule}")
 
     def as_dict(self) -> dict[str, object]:
-        """JSON-ready; tuples become lists."""
-        values = dataclasses.asdict(self)
-        return values | {"memory_shares": list(self.memory_shares)}
+        """JSON-ready; tuples become lists. What was added after the first records is left out at its default."""
+        values = dataclasses.asdict(self) | {"memory_shares": list(self.memory_shares), "choices": list(self.choices)}
+        return {name: value for name, value in values.items() if name != "choices" or value}
 
 
 def derived_seed(seed: int, *purpose: object) -> int:

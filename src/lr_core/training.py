@@ -44,21 +44,17 @@ class Trainer:
     inputs : (n, 1, 28, 28) uint8 images or (n, 1, 6, 6) latents, on the device
     labels : (n,) int64, on the device
     generator : draws the order of images and the batches of the memory
+    replaying : the part of the network that learns from the memory; all of it where not given
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        inputs: Tensor,
-        labels: Tensor,
-        *,
-        settings: Settings,
-        compute: Compute,
-        generator: torch.Generator,
-        memory: LatentMemory | None = None,
-    ) -> None:
+        self, network: nn.Module, inputs: Tensor, labels: Tensor, *, settings: Settings, compute: Compute,
+        generator: torch.Generator, memory: LatentMemory | None = None, replaying: nn.Module | None = None,
+    ) -> None:  # fmt: skip
         self.network, self.inputs, self.labels, self.memory = network, inputs, labels, memory
         self.settings, self.compute, self.generator = settings, compute, generator
+        self.memory_first, self.replaying = "memory-first" in settings.choices, replaying or network
+        self.replay_size = len(memory) if memory and "whole-memory" in settings.choices else settings.batch_size
         self.optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
         self.latest: Epoch | None = None
 
@@ -76,11 +72,13 @@ class Trainer:
         loss = torch.zeros((), dtype=torch.float32, device=self.inputs.device)
         for positions in batches(len(self.inputs), self.settings.batch_size, self.generator):
             chosen = positions.to(self.inputs.device)
-            batch_correct, batch_loss = self._update(self.inputs[chosen], self.labels[chosen])
+            if self.memory_first:
+                self._replay()
+            batch_correct, batch_loss = self._update(self.network, self.inputs[chosen], self.labels[chosen])
             correct += batch_correct
             loss += batch_loss
-            if self.memory is not None:
-                self._update(*self.memory.draw(self.settings.batch_size, self.generator))
+            if not self.memory_first:
+                self._replay()
         return Epoch(number, correct.item() / len(self.inputs), loss.item() / len(self.inputs))
 
     @property
@@ -93,9 +91,13 @@ class Trainer:
         """Whether the latest epoch was the last one."""
         return self.reached_target or (self.latest is not None and self.latest.number >= self.settings.max_epochs)
 
-    def _update(self, batch: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _replay(self) -> None:
+        if self.memory is not None:
+            self._update(self.replaying, *self.memory.draw(self.replay_size, self.generator))
+
+    def _update(self, network: nn.Module, batch: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         with self.compute.autocast():
-            log_probabilities = self.network(batch)
+            log_probabilities = network(batch)
         # Negative log-likelihood of the log-softmax that ends Table 2 is the cross entropy.
         loss = F.nll_loss(log_probabilities, targets)
         self.optimizer.zero_grad(set_to_none=True)

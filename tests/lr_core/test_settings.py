@@ -74,6 +74,7 @@ BAD_SETTINGS = {
     "learning_rate": [0, -0.1, *NUMBERS_THAT_ARE_NONE],
     "momentum": [-0.1, 1, 1.5, *NUMBERS_THAT_ARE_NONE],
     "precision": ["double", "AUTO", "", 64, None],
+    "choices": ["memory-first", ["memory-first"], ("memory",), ("adapting", ""), None],
 }
 
 
@@ -116,8 +117,10 @@ def test_every_share_within_0_to_1_is_accepted(share):
     assert Settings(memory_shares=(share,)).memory_shares == (share,)
 
 
-def test_as_dict_holds_every_field():
-    assert set(Settings().as_dict()) == {field.name for field in dataclasses.fields(Settings)}
+def test_as_dict_holds_every_field_but_what_was_added_later_and_is_at_its_default():
+    every = {field.name for field in dataclasses.fields(Settings)}
+    assert set(Settings().as_dict()) == every - {"choices"}
+    assert set(Settings(choices=("adapting",)).as_dict()) == every
 
 
 # -- profiles -----------------------------------------------------------------------------------------------------

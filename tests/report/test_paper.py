@@ -4,6 +4,7 @@ where there is none."""
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pypandoc
 import pytest
 from bs4 import BeautifulSoup
 
-from lr_core.errors import LatentReplayError
+from lr_core.errors import LatentReplayError, UsageError
 from lr_lab.data import catalogue, custom
 from lr_lab.runs import store
 from lr_lab.runs.record import RunId, make_record
@@ -421,3 +422,10 @@ def test_an_end_of_a_forgetting_curve_is_in_its_description(drawings, one_run, m
 def test_a_figure_of_runs_that_are_not_there_says_so(drawings, one_run):
     assert "not run" in drawings.forgetting("kmnist").data
     assert drawings.origin("forgetting-kmnist").data == ""
+
+
+def test_other_readings_are_no_paper_of_their_own(monkeypatch):
+    monkeypatch.setenv("LR_PROFILE", "choices")
+    monkeypatch.syspath_prepend(REPORT)
+    with pytest.raises(UsageError, match="other readings of the paper; they are shown in the document of `paper`"):
+        runpy.run_path(str(REPORT / "edition.py"))

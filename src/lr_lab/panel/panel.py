@@ -208,16 +208,16 @@ class Panel:
 
 def _details(sequence: TaskSequence, mode: str) -> str:
     """The figures of one run, as HTML."""
-    data, names = sequence.dataset, sequence.dataset.class_names
+    data, names, tasks = sequence.dataset, sequence.dataset.class_names, sequence.tasks[: len(sequence.inputs)]
     planes = plots.latent_planes(*latent_plane(sequence), names)
-    confusion = plots.confusion_matrix(sequence.confusion(mode), [task.classes for task in sequence.begun], names)
+    confusion = plots.confusion_matrix(sequence.confusion(mode), [task.classes for task in tasks], names)
     lost, kept = find_forgotten(sequence, mode), sequence.memory
     page = _section(
         "The latents", "Test images as the compressor sees them now, 36 numbers each, in the plane in which those of the "
         "first task vary most.", planes, "Latents of each task in a plane"
     )  # fmt: skip
     page += _section("What is taken for what", "", confusion, "Confusion matrix")
-    if len(sequence.begun) > 2:
+    if len(tasks) > 2:
         matrix = plots.accuracy_matrix(sequence.matrix(mode))
         page += _section("Accuracy after each task", "", matrix, "Accuracy matrix")
     known = f"{len(lost.labels):,} of the {lost.known:,} old test images that were known."
@@ -225,7 +225,7 @@ def _details(sequence: TaskSequence, mode: str) -> str:
     page += _section("What was forgotten", known, images, "Forgotten images")
     if kept is None:
         return page + _section("What is remembered", "Nothing is kept.")
-    count = sum(len(task.train) for task in sequence.begun[: len(sequence.kept)])
+    count = sum(len(task.train) for task in tasks[: len(sequence.kept)])
     words = (
         f"{len(kept):,} of {count:,} images, as latents with their labels: {sequence.memory_bytes:,} bytes. That is "
         f"{pixel_share(len(kept), count):.2%} of the images' pixels, as the paper counts, and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,9 +18,9 @@ LATENT_POINTS = 150  # of each task in a latent map: more hide one another
 
 def arm_name(arm: Mapping) -> str:
     """An arm in words, as in titles and tables."""
-    if arm["arm"] == "replay":
-        return f"replay {100 * arm['memory_share']:g} %"
-    return {"first-task": "first task", "no-replay": "no replay"}[arm["arm"]]
+    share = arm["memory_share"]
+    words = arm["arm"].replace("-", " ") if share is None else f"replay {100 * share:g} %"
+    return f"{words}, {arm['choice']}" if "choice" in arm else words
 
 
 def second_task_arms(record: Mapping) -> list[Mapping]:
@@ -29,14 +30,21 @@ def second_task_arms(record: Mapping) -> list[Mapping]:
 
 @styled
 def forgetting_curves(record: Mapping, evaluation: str = "mixed") -> Figure:
-    """Accuracy on old (solid) and new classes (dashed) over the epochs of the second task, an axis for each arm."""
+    """Accuracy on old (solid) and new classes (dashed) over the epochs of the second task, an axis for each arm.
+
+    Four in a row.
+    """
     arms = second_task_arms(record)
-    figure = Figure((WIDTH, 1.9))
-    axes = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
-    for axis, arm in zip(axes, arms, strict=True):
+    columns, rows = min(4, len(arms)), math.ceil(len(arms) / 4)
+    figure = Figure((WIDTH, 0.2 + 1.7 * rows))
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axis in axes.flat[len(arms) :]:
+        axis.set_axis_off()
+    for axis, arm in zip(axes.flat, arms, strict=False):
         draw_curves(axis, arm, evaluation)
-        axis.set(title=arm_name(arm), xlabel="epoch")
-    axes[0].set_ylabel("test accuracy")
+        axis.set(title=arm_name(arm).replace(", ", "\n"), xlabel="epoch")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("test accuracy")
     curve_legend(figure)
     return figure
 

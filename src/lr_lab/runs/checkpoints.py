@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from lr_core.training import Epoch, Trainer
 
-FORMAT = "2"
-"""Of the results beside the tensors. Raised when the schema of records changes what an arm holds."""
+FORMAT = "3"
+"""Of tensors and results. Raised when what an arm holds changes."""
 
 
 @dataclass(frozen=True)

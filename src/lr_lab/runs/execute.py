@@ -86,21 +86,22 @@ def train(
 ) -> dict:
     """Train all arms of a case; returns what a record holds of them (`make_record` adds the rest).
 
-    The first task is trained once. Each other arm is a branch of it.
+    The first task is trained once. Each other arm is a branch of it. With `settings.choices`, each arm is made once for
+    each choice that changes it, and not without one.
     """
     first = TaskSequence(
-        dataset, (case.first, case.second), share=None, seed=seed, settings=settings, compute=compute,
-        accelerate=accelerate,
+        dataset, (case.first, case.second), share=None, seed=seed, settings=dataclasses.replace(settings, choices=()),
+        compute=compute, accelerate=accelerate,
     )  # fmt: skip
-    arms = [(FIRST_TASK, None), *((REPLAY, share) for share in settings.memory_shares), (NO_REPLAY, None)]
+    arms = _arms(settings, len(first.tasks[0].train))
     results: list[dict] = []
 
     def report_share_of_all(progress: Progress) -> None:
         report(dataclasses.replace(progress, done=(len(results) + progress.done) / len(arms)))
 
-    for arm, share in arms:
-        sequence = first if arm == FIRST_TASK else first.branch(share)
-        results.append(_Arm(arm, share, sequence, checkpoints or Checkpoints(None)).result(report_share_of_all))
+    for arm, share, choice in arms:
+        sequence = first if arm == FIRST_TASK else first.branch(share, choices=(choice,) if choice else ())
+        results.append(_Arm(arm, share, choice, sequence, checkpoints or Checkpoints(None)).result(report_share_of_all))
     # The compressor is frozen, so one plane serves both tasks, before and after the second.
     points, variance = latent_plane(first.branch(frozen=True), settings.latent_sample)
     tasks, latents = {}, {}
@@ -122,12 +123,27 @@ def train(
     }
 
 
+def _arms(settings: Settings, images: int) -> list[tuple[str, float | None, str]]:
+    """(arm, share, choice) of each arm; `images` of the first task train."""
+    second = [*((REPLAY, share) for share in settings.memory_shares), (NO_REPLAY, None)]
+    found: list[tuple[str, float | None, str]] = [(FIRST_TASK, None, "")]
+    for choice in settings.choices or ("",):
+        for arm, share in second:
+            without_effect = choice not in ("", "carry-optimizer") and share is None
+            all_in_a_batch = choice == "whole-memory" and share is not None and share * images <= settings.batch_size
+            if not without_effect and not all_in_a_batch:
+                found.append((arm, share, choice))
+    return found
+
+
 class _Arm:
     """One arm of a run, trained or read from its checkpoint."""
 
-    def __init__(self, arm: str, share: float | None, sequence: TaskSequence, checkpoints: Checkpoints) -> None:
-        self.arm, self.share, self.sequence, self.checkpoints = arm, share, sequence, checkpoints
-        self.name = arm_name(arm, share)
+    def __init__(
+        self, arm: str, share: float | None, choice: str, sequence: TaskSequence, checkpoints: Checkpoints
+    ) -> None:
+        self.arm, self.share, self.choice, self.sequence, self.checkpoints = arm, share, choice, sequence, checkpoints
+        self.name = arm_name(arm, share, choice)
         self.curve: dict = {"train_accuracy": [], "loss": [], "epochs": [], "new": {mode: [] for mode in EVALUATIONS}}
         # For each sampled image of the first task the last evaluated epoch after which it was right; -1 for never.
         self.last_correct: dict[str, list[int]] | None = None
@@ -137,15 +153,14 @@ class _Arm:
         kept = self.checkpoints.read(self.name)
         if kept is None:
             result = self._train(report)
-            self.checkpoints.write(self.name, self.sequence.trainer.network.state_dict(), result)
+            self.checkpoints.write(self.name, state(self.sequence.trainer), result)
             return result
-        weights, result = kept
+        tensors, result = kept
         curve = result["arm"]["curve"]
         epoch = Epoch(result["arm"]["epochs"], curve["train_accuracy"][-1], curve["loss"][-1])
         if self.arm == FIRST_TASK:  # other arms branch off it
             self.sequence.begin()
-            self.sequence.trainer.network.load_state_dict(weights)
-            self.sequence.trainer.latest = epoch
+            restore(self.sequence.trainer, tensors, epoch)
             self.sequence.predict()
             for _ in self.sequence.epochs():
                 raise AssertionError("the first task was finished")
@@ -192,6 +207,7 @@ class _Arm:
         return {
             "arm": {
                 "arm": self.arm,
+                **({"choice": self.choice} if self.choice else {}),
                 "memory_share": self.share,
                 "memory_images": None if memory is None else len(memory),
                 "memory_bytes": None if memory is None else memory.bytes,

@@ -23,7 +23,7 @@ class Forgotten:
 def find_forgotten(sequence: TaskSequence, mode: str = "mixed") -> Forgotten:
     """Among the test images of all tasks before the present one, under one evaluation mode."""
     none = torch.empty(0, dtype=torch.int64)
-    earlier = range(len(sequence.begun) - 1)
+    earlier = range(len(sequence.inputs) - 1)
     positions = torch.cat([none, *(sequence.tasks[number].test for number in earlier)])
     then = torch.cat([none, *(sequence.learned[number][mode].cpu() for number in earlier)])
     now = torch.cat([none, *(sequence.predicted[mode][number].cpu() for number in earlier)])

@@ -29,7 +29,7 @@ def probe(sequence: TaskSequence) -> dict:
     reestimated
         Under "running" statistics with averages taken anew from the finished network, over one pass through the new
         training images. Each batch is half new; its other half comes from the "memory", or from "all" training images
-        of the task before. Not there without a memory.
+        of the task before. Not there without a memory, or where the compressor adapts.
     """
     network = copy.deepcopy(sequence.trainer.network)
 
@@ -43,7 +43,7 @@ def probe(sequence: TaskSequence) -> dict:
     with sequence.compute.sharing():
         sizes = {str(size): size for size in BATCH_SIZES} | {"all": max(len(i.test) for i in sequence.inputs)}
         found: dict = {"batch": {name: accuracies("batch", size) for name, size in sizes.items()}}
-        if sequence.memory is not None:
+        if sequence.memory is not None and sequence.trainer.network is sequence.classifier:
             found["reestimated"] = {}
             for name, old in {"memory": sequence.memory.latents, "all": sequence.inputs[-2].train}.items():
                 with sequence.compute.autocast():

@@ -165,6 +165,7 @@ class _Arm(_Object):
     curve: _Curves
     confusion: _ByEvaluation[Annotated[list[Annotated[list[Count], _TEN]], _TEN]]
     provenance: _Provenance
+    choice: str | UnsetType = UNSET  # of `settings.CHOICES`; not in an ordinary arm
     probes: _Probes | UnsetType = UNSET  # not in records from before they were measured
 
 
@@ -190,7 +191,7 @@ class Record(_Object):
     profile: str
     protocol_version: Count
     run: _Run
-    settings: dict[Annotated[str, Meta(pattern=r"^[a-z_]+\Z")], float | bool | str | list[float] | None]
+    settings: dict[Annotated[str, Meta(pattern=r"^[a-z_]+\Z")], float | bool | str | list[float | str] | None]
     data: dict[str, Sha256]
     tasks: _ByTask[_Task]
     arms: Annotated[list[_Arm], Meta(min_length=1)]
@@ -199,8 +200,9 @@ class Record(_Object):
     def __post_init__(self) -> None:
         # `grid` shows settings on one line. This is no `Meta(pattern=...)` because msgspec 0.22.0 crashes where a string
         # with a pattern and a list are in one union.
-        for value in self.settings.values():
+        values = [each for value in self.settings.values() for each in (value if isinstance(value, list) else [value])]
+        for value in values:
             if isinstance(value, str) and not re.fullmatch("[a-z0-9_-]*", value):
                 raise ValueError(f"a setting is {short_repr(value)}, expected a-z, 0-9, - and _ - at `$.settings`")
-        if len({(arm.arm, arm.memory_share) for arm in self.arms}) < len(self.arms):
+        if len({(arm.arm, arm.memory_share, arm.choice) for arm in self.arms}) < len(self.arms):
             raise ValueError("an arm is there more than once - at `$.arms`")

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    "profile", "dataset", "case", "seed", "arm", "evaluation", "memory_images_percent", "train_accuracy",
+    "profile", "dataset", "case", "seed", "arm", "choice", "evaluation", "memory_images_percent", "train_accuracy",
     "test_accuracy", "original_test_accuracy", "epochs", "seconds", "memory_bytes",
 )  # fmt: skip
 
 
 def table(records: Iterable[dict]) -> pd.DataFrame:
-    """Tidy: one row per profile, data set, case, seed, arm, memory budget and evaluation mode.
+    """Tidy: one row per profile, data set, case, seed, arm, choice, memory budget and evaluation mode.
 
     The columns are `COLUMNS`; accuracies are shares, 0 to 1. Empty where an arm has no such value.
     """
@@ -25,8 +25,8 @@ def table(records: Iterable[dict]) -> pd.DataFrame:
 
     rows = [
         (
-            record["profile"], *(record["run"][name] for name in ("dataset", "case", "seed")), arm["arm"], evaluation,
-            _percent(arm), *(arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")),
+            record["profile"], *(record["run"][name] for name in ("dataset", "case", "seed")), arm["arm"],
+            arm.get("choice", float("nan")), evaluation, _percent(arm), *(arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")),
             arm["epochs"], round(arm["seconds"], 1), arm["memory_bytes"],
         )
         for record in records for arm in record["arms"] for evaluation in EVALUATIONS
@@ -42,7 +42,8 @@ def summary(record: dict) -> pd.DataFrame:
     labels, rows = [], []
     for arm in record["arms"]:
         percent = _percent(arm)
-        labels.append(arm["arm"] if percent is None else f"{arm['arm']} {percent:g} %")
+        label = arm["arm"] if percent is None else f"{arm['arm']} {percent:g} %"
+        labels.append(f"{label}, {arm['choice']}" if "choice" in arm else label)
         values = [arm["accuracy"][evaluation][measure] for evaluation in EVALUATIONS for measure in measures]
         rows.append(["" if value is None else f"{100 * value:.2f}" for value in values])
     columns = pd.MultiIndex.from_product([EVALUATIONS, measures.values()], names=["evaluation", None])

@@ -17,13 +17,13 @@ from lr_core import metrics, models
 from lr_core.device import Compute, resolve
 from lr_core.experiment import encode, freeze
 from lr_core.metrics import is_evaluated
-from lr_core.settings import CASES, EVALUATIONS, PROTOCOL_VERSION, Settings
+from lr_core.settings import CASES, CHOICES, EVALUATIONS, PROTOCOL_VERSION, Settings
 from lr_core.tasks import split
 from lr_lab.data import catalogue
-from lr_lab.runs import execute, provenance, store
+from lr_lab.runs import execute, provenance, results, store
 from lr_lab.runs.checkpoints import Checkpoints, read_progress
 from lr_lab.runs.profiles import PROFILES
-from lr_lab.runs.record import make_record
+from lr_lab.runs.record import RunId, make_record
 
 GOLDEN = Path(__file__).with_name("golden.json")
 MODES = pytest.mark.parametrize("mode", EVALUATIONS)
@@ -183,6 +183,29 @@ def test_arms_and_their_order(watched):
     ]
 
 
+def test_each_choice_has_arms_of_its_own_where_it_changes_something(digits, tiny, double, tmp_path):
+    settings = replace(tiny, images_per_class=100, batch_size=50, choices=tuple(CHOICES))  # of 450, 22 and 112 kept
+    result = execute.train(digits, CASES[1], 0, settings, compute=double, checkpoints=Checkpoints(tmp_path))
+    assert [(arm["arm"], arm["memory_share"], arm.get("choice")) for arm in result["arms"]] == [
+        ("first-task", None, None),
+        *((*arm, "carry-optimizer") for arm in (("replay", 0.05), ("replay", 0.25), ("no-replay", None))),
+        *(("replay", share, "memory-first") for share in (0.05, 0.25)),
+        ("replay", 0.25, "whole-memory"),  # 5 % is less than a batch
+        *(("replay", share, "adapting") for share in (0.05, 0.25)),
+    ]
+    record = make_record(RunId("choices", "digits", 1, 0), settings, result)
+    store.write(record, RunId("choices", "digits", 1, 0).record(tmp_path))  # its schema is checked
+    assert list(results.summary(record).index)[-2:] == ["replay 5 %, adapting", "replay 25 %, adapting"]
+    # Again from checkpoints, the last arms without: momentum of the first task was kept.
+    for arm in ("no-replay-carry-optimizer", "replay-0.25-adapting"):
+        (tmp_path / f"{arm}.safetensors").unlink()
+    again = execute.train(digits, CASES[1], 0, settings, compute=double, checkpoints=Checkpoints(tmp_path))
+    assert without_timings(make_record(RunId("choices", "digits", 1, 0), settings, again)) == without_timings(record)
+    # The first task is that of a run without choices.
+    ordinary = execute.train(digits, CASES[1], 0, replace(settings, choices=(), memory_shares=()), compute=double)
+    assert ordinary["arms"][0]["curve"] == result["arms"][0]["curve"]
+
+
 def test_one_first_task_serves_all_arms(watched):
     shapes = [(tuple(inputs.shape), inputs.dtype) for _, inputs, _, _ in watched.trained]
     images, latents = ((90, 1, 28, 28), torch.uint8), ((90, 1, 6, 6), torch.float64)
@@ -227,7 +250,7 @@ def test_what_is_not_looked_at_changes_neither_weights_nor_accuracies(digits, ti
     def trained(name):
         kept = Checkpoints(tmp_path / name)
         result = execute.train(digits, CASES[1], 0, settings, checkpoints=kept)
-        return result, {arm: kept.read(arm)[0] for arm in ("first-task", "no-replay")}
+        return result, {arm: kept.read(arm)[0] for arm in ("first-task", "no-replay")}  # and momentum
 
     monkeypatch.setattr(metrics, "is_evaluated", lambda epoch: epoch in (0, 2))
     few, weights = trained("few")

@@ -90,6 +90,7 @@ OTHER_VALUES = {
     "batch_size": 100,
     "learning_rate": 0.01,
     "memory_shares": (0.01, 0.05),
+    "choices": ("memory-first",),
     "momentum": 0.0,
     "target_train_accuracy": 0.98,
     "max_epochs": 151,
@@ -424,7 +425,7 @@ def test_the_record_of_an_unknown_data_set_under_the_name_of_a_known_run_is_refu
 # -- tables -------------------------------------------------------------------------------------------------------
 
 COLUMNS = [
-    "profile", "dataset", "case", "seed", "arm", "evaluation",
+    "profile", "dataset", "case", "seed", "arm", "choice", "evaluation",
     "memory_images_percent", "train_accuracy", "test_accuracy", "original_test_accuracy", "epochs", "seconds", "memory_bytes",
 ]  # fmt: skip
 
