@@ -26,6 +26,7 @@ from lr_lab.plots.style import (
     styled,
 )
 from lr_lab.rounding import rounded
+from lr_lab.runs.results import curve
 
 # Of the second task's arms in their order: budgets are amounts, so steps of one hue, the smallest the lightest.
 ARM_COLOURS = ("#b65d92", "#8a3a6b", "#5a1f44", "#6b6b6b")
@@ -61,10 +62,10 @@ def forgetting_grid(cases: Sequence[Sequence[Mapping]], evaluation: str = "mixed
 
 
 def _draw_band(axis: Axes, seeds: Sequence[Mapping], evaluation: str) -> None:
-    curves = [arm["curve"] for arm in seeds]
-    common = sorted(set.intersection(*(set(curve["epochs"]) for curve in curves)))
+    curves = list(map(curve, seeds))
+    common = sorted(set.intersection(*(set(each["epochs"]) for each in curves)))
     for task, colour in zip(("old", "new"), TASK_COLOURS.values(), strict=True):
-        by_epoch = [dict(zip(curve["epochs"], curve[task][evaluation], strict=True)) for curve in curves]
+        by_epoch = [dict(zip(each["epochs"], each[task][evaluation], strict=True)) for each in curves]
         values = rounded([[values[epoch] for epoch in common] for values in by_epoch])
         axis.fill_between(common, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0)
 
@@ -232,6 +233,73 @@ def error_bars(errors: pd.DataFrame) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+@styled
+def readings(distances: pd.DataFrame, names: Mapping[str, str], kinds: Mapping[tuple[str, str], str]) -> Figure:
+    """How far ours (open) and another reading (filled) lie from the published numbers: an axis for each mode.
+
+    Parameters
+    ----------
+    distances : reading, arm, measure, evaluation, ours, other (shares of the images)
+    names : of the readings in words, in the order of the rows
+    kinds : (arm, measure) -> what is compared, in words; a colour and a shape for each
+    """
+    rows = [name for name in names if name in set(distances.reading)]
+    styles = dict(zip(kinds, (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73")), strict=True))
+    modes = [mode for mode in EVALUATION_NAMES if mode in set(distances.evaluation)]
+    figure = Figure((WIDTH, 0.9 + 0.3 * len(rows)))
+    axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, mode in zip(axes, modes, strict=True):
+        for place, (kind, (shape, colour)) in enumerate(styles.items()):
+            found = distances[
+                (distances.evaluation == mode) & (distances.arm == kind[0]) & (distances.measure == kind[1])
+            ]
+            heights = np.array([rows.index(name) + (place - 1) * 0.24 for name in found.reading])
+            before, after = rounded(100 * found.ours), rounded(100 * found.other)
+            gaps = np.column_stack([before, after, np.full(len(found), np.nan)]).ravel()
+            axis.plot(gaps, np.repeat(heights, 3), color=colour, linewidth=0.8)
+            axis.plot(before, heights, **mark(shape, 3.6, colour, hollow=True))
+            axis.plot(after, heights, **mark(shape, 3.6, colour))
+        axis.set(title=mode, xlabel="points from published")
+        axis.tick_params(axis="y", length=0)
+        axis.grid(visible=False, axis="y")
+    axes[0].set_yticks(range(len(rows)), [names[name] for name in rows], fontsize=7)
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    axes[0].set_xlim(left=0)
+    marks = [
+        Line2D([], [], **mark(*styles[kind][:1], 3.6, styles[kind][1]), label=name) for kind, name in kinds.items()
+    ]
+    marks += [Line2D([], [], **mark("o", 3.6, "#555555", hollow=True), label="open: ours")]
+    figure.legend(handles=marks, loc="outside upper center", ncols=len(marks))
+    return figure
+
+
+@styled
+def averages(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Accuracy after replay by where BatchNorm has its statistics from: a row for each memory, an axis for each task.
+
+    Parameters
+    ----------
+    values : task ("old" or "new"), memory, statistics, accuracy
+    names : of the statistics in words
+    """
+    memories, tasks = (list(dict.fromkeys(values[name])) for name in ("memory", "task"))
+    styles = dict(zip(names, (("o", "#0072B2"), ("s", "#009E73"), ("D", "#E69F00"), ("X", "#D55E00")), strict=True))
+    figure = Figure((WIDTH, 0.85 + 0.4 * len(memories)))
+    axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for axis, task in zip(axes, tasks, strict=True):
+        for place, (statistics, (shape, colour)) in enumerate(styles.items()):
+            found = values[(values.task == task) & (values.statistics == statistics)]
+            heights = [memories.index(memory) + (place - 1.5) * 0.16 for memory in found.memory]
+            axis.plot(rounded(100 * found.accuracy), heights, **mark(shape, 4.2, colour))
+        axis.set(title=f"{task} classes", xlabel="accuracy, percent")
+        axis.tick_params(axis="y", length=0)
+    axes[0].set_yticks(range(len(memories)), memories)
+    axes[0].set_ylim(len(memories) - 0.5, -0.5)
+    handles = [Line2D([], [], **mark(*style[:1], 4.2, style[1]), label=names[name]) for name, style in styles.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 

@@ -17,6 +17,7 @@ import charts
 import findings
 import numpy as np
 import pandas as pd
+import readings as other_readings
 import thumbnails
 import verdicts
 from edition import HERE, PROFILE, ours
@@ -224,10 +225,11 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
         case = record["run"]["case"]
         ends = []
         for arm in second_task_arms(record):
-            old, new = arm["curve"]["old"][evaluation], arm["curve"]["new"][evaluation]
+            drawn_curve = results.curve(arm)
+            old, new = (drawn_curve[task][evaluation] for task in ("old", "new"))
             rows += [
                 (case, arm["memory_share"] or 0, epoch, round(a, 4), round(b, 4))
-                for epoch, a, b in zip(arm["curve"]["epochs"], old, new, strict=True)
+                for epoch, a, b in zip(drawn_curve["epochs"], old, new, strict=True)
             ]
             ends.append(
                 f"{plots.arm_name(arm)} {_per_cent(old[-1])} and {_per_cent(new[-1])} after {arm['epochs']} epochs"
@@ -297,6 +299,47 @@ def latents(dataset: str) -> Markdown:
     ]
     alt = f"Latents of test images of {title(dataset)} in two dimensions. {' '.join(said)}"
     return drawn(f"latents-{dataset}", charts.latents_grid(records, names), alt, data, _runs_of(dataset))
+
+
+def averages() -> Markdown:
+    """Accuracy after replay by stale running averages, by ones taken anew, and by batch statistics."""
+    rows = [
+        (task, f"{share:.0%} of the images", statistics, round(float(value), 4))
+        for task, measure in (("old", "original_test"), ("new", "test"))
+        for share in ours.settings.memory_shares
+        for statistics in other_readings.AVERAGES
+        if (value := other_readings.averages(measure, statistics, share)) is not None
+    ]
+    if not rows:
+        return Markdown(f"*Running averages taken anew: {NOT_RUN}.*")
+    data = pd.DataFrame(rows, columns=["task", "memory", "statistics", "accuracy"])
+    said = [
+        f"{task} classes, {memory}: "
+        + ", ".join(
+            f"{100 * row.accuracy:.1f} % by {other_readings.AVERAGES[row.statistics]}" for row in found.itertuples()
+        )
+        for (task, memory), found in data.groupby(["task", "memory"], sort=False)
+    ]
+    figure = charts.averages(data, other_readings.AVERAGES)
+    return drawn("averages", figure, f"Accuracy after replay. {'; '.join(said)}.", data, _runs_of())
+
+
+def readings() -> Markdown:
+    """Distance of ours and of other readings from the published numbers."""
+    data = other_readings.frame()
+    if data.empty:
+        return Markdown(f"*Other readings: {NOT_RUN}.*")
+    names, kinds = other_readings.READINGS, other_readings.KINDS
+    changed = data.assign(gain=data.ours - data.other).sort_values("gain")
+    best, worst = changed.iloc[-1], changed.iloc[0]
+    said = [
+        f"{where} {names[row.reading]}, {kinds[row.arm, row.measure]}, {row.evaluation} statistics: from "
+        f"{100 * row.ours:.1f} to {100 * row.other:.1f} points."
+        for where, row in (("Nearest to the published by", best), ("Farthest off by", worst))
+    ]
+    alt = f"Distances from the published accuracies for {data.reading.nunique()} readings. {' '.join(said)}"
+    command = "`python -m lr_lab grid --profile choices` and `make report`"
+    return drawn("readings", charts.readings(data, names, kinds), alt, data, command)
 
 
 def forgotten(dataset: str, share: float, evaluation: str = "mixed") -> Markdown:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import claims
+import readings
 from edition import Runs, ours
+from provenance import points_alone
 from titles import title
 from verdicts import counts, decided
 from words import NOT_RUN, count, listed
@@ -67,6 +69,24 @@ def claim_counts() -> str:
     kinds = ("holds", "fails", "depends on the mode", "undecided", "toy")
     judged = ", ".join(f"{found[kind]} “{kind}”" for kind in kinds if found[kind])
     return f"Of {len(entries)} pairs of a claim and its data sets: {judged}; {found[None]} have one seed or none and no verdict."
+
+
+def nearest_readings() -> str:
+    """The reading that comes closest to each kind of published number under the closest mode, in sentences."""
+    parts = []
+    for (arm, measure), kind in readings.KINDS.items():
+        found = readings.nearest(arm, measure, "batch")
+        if found is None:
+            continue
+        gain = found.ours - found.other
+        if gain < 0.005:
+            parts.append(f"{kind}: none comes closer by half a point")
+        else:
+            parts.append(
+                f"{kind}: *{readings.READINGS[found.reading]}*, {points_alone(found.other)} points away instead of "
+                f"{points_alone(found.ours)}"
+            )
+    return f"Closest under batch statistics – {'; '.join(parts)}." if parts else ""
 
 
 def task_images() -> int:

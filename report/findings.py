@@ -14,6 +14,7 @@ from words import NOT_RUN
 
 from lr_core import metrics
 from lr_core.settings import EVALUATIONS
+from lr_lab.runs import results
 
 
 def arms(name: str, runs: Runs = ours, dataset: str | None = None) -> Iterator[tuple[dict, dict]]:
@@ -108,15 +109,16 @@ def closest_evaluation(name: str, measure: str) -> str:
 def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
     """How far the baseline is from the published training accuracy when it keeps less than the published one.
 
-    Published less ours, on average over the runs. Ours is that of the first epoch from which on accuracy on the old
-    classes is below the published value; of the last epoch if it never is.
+    Published less ours, on average over the runs. Ours is that of the epoch after the last one looked at that has at least
+    the published accuracy on old classes; of the last epoch if there is none after it.
     """
     found = []
     for record, arm in arms("no-replay", runs):
         kept, learned = (_published(record, arm, measure) for measure in ("original_test", "train"))
         if kept is None or learned is None:
             continue
-        old = zip(arm["curve"]["epochs"], arm["curve"]["old"][evaluation], strict=True)
+        curve = results.curve(arm)
+        old = zip(curve["epochs"], curve["old"][evaluation], strict=True)
         last = max((epoch for epoch, value in old if value >= kept), default=0)  # 0 is before the task
         training = arm["curve"]["train_accuracy"]
         unlearned = learned - training[min(last, len(training) - 1)]

@@ -22,10 +22,26 @@ def page(record: dict) -> str:
 
 
 def _references(sources: Iterable[str]) -> str:
-    # Short, for there are many: the run's place among those cited, a point, the arm's place in the run.
+    """ "0-2,5:1,3": arms 1 and 3 of the cited runs 0 to 2 and 5, by their places. Short, for a page has thousands."""
     places = {run_name(record): place for place, record in enumerate(cited_records())}
-    found = ((places[name.rpartition("/")[0]], int(name.rpartition("/")[2])) for name in sources)
-    return " ".join(f"{run}.{arm}" for run, arm in sorted(found))
+    arms: dict[int, list[int]] = {}
+    for name in sources:
+        run, _, arm = name.rpartition("/")
+        arms.setdefault(places[run], []).append(int(arm))
+    runs: dict[str, list[int]] = {}
+    for run in sorted(arms):
+        runs.setdefault(_ranges(sorted(arms[run])), []).append(run)
+    return " ".join(f"{_ranges(found)}:{of}" for of, found in runs.items())
+
+
+def _ranges(numbers: list[int]) -> str:
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,11 @@ def percent(value: float | None, decimals: int = 1) -> SourcedText | str:
 def points(value: float | None, decimals: int = 1) -> SourcedText | str:
     """A difference of shares in percentage points."""
     return number(_scaled(value), f".{decimals}f", " points")
+
+
+def points_alone(value: float | None, decimals: int = 1) -> SourcedText | str:
+    """The same without its unit."""
+    return number(_scaled(value), f".{decimals}f")
 
 
 def _scaled(value: float | None) -> float | None:

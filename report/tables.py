@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 import claims
+import readings as other_readings
 import torch
 from edition import PROFILE, Runs, bf16, cited, literal, ours
 from effects import effects as of_seeds
 from facts import task_images
 from findings import gaps, mean_gap, paired
 from IPython.display import Markdown
-from provenance import in_table, number, page
+from provenance import in_table, number, page, points_alone
 from published import MEASURES, published_value
 from sourced import Value, accuracy, mean
 from titles import title
@@ -160,12 +161,42 @@ def differing(evaluation: str = "batch", size: int = 12) -> Markdown:
         (
             title(each.dataset).html, each.case, plots.arm_name({"arm": each.arm, "memory_share": each.share}),
             MEASURES[each.measure].lower(), f"{each.published:.4f}", in_table(number(each.ours)),
-            f"± {each.half_width:.4f}", f"{each.difference:+.4f}".replace("-", "−"),
+            f"± {each.half_width:.4f}", f"{each.difference:+.4f}".replace("-", "−"), other_readings.explains(each),
         )
         for each in found[:size]
     ]  # fmt: skip
-    columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Interval", "Difference")
-    return simple(columns, rows or [("none", *[""] * 7)], numeric=(4, 5, 6, 7))
+    columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Interval", "Difference", "Inside it with")
+    return simple(columns, rows or [("none", *[""] * 8)], numeric=(4, 5, 6, 7))
+
+
+def readings() -> Markdown:
+    """Distance from the published numbers under each other reading of the original beside that of ours, by mode."""
+    bodies = []
+    for name, words in other_readings.READINGS.items():
+        kinds = [
+            (kind, by_mode)
+            for (arm, measure), kind in other_readings.KINDS.items()
+            if any(by_mode := [other_readings.distance(name, arm, measure, mode) for mode in EVALUATIONS])
+        ]
+        for place, (kind, by_mode) in enumerate(kinds):
+            first = f'<th scope="rowgroup" rowspan="{len(kinds)}">{words}</th>' if place == 0 else ""
+            runs = max(found.runs for found in by_mode if found)
+            cells = _cells([kind, runs], [1]) + "".join(map(_so, by_mode))
+            bodies.append([first + cells]) if place == 0 else bodies[-1].append(first + cells)
+    upper = _cells(("Reading", "Accuracy", "Runs"), (2,), "th rowspan=2")
+    upper += "".join(f"<th colspan=2>{mode}</th>" for mode in EVALUATIONS)
+    below = _cells(("ours", "so") * len(EVALUATIONS), range(2 * len(EVALUATIONS)), "th")
+    return html([upper, below], bodies or [[_cells((NOT_RUN, *[""] * 8), ())]])
+
+
+def _so(found: other_readings.Distance | None) -> str:
+    """Two cells: the distance of ours, and that of the other reading, which is bold where it is nearer by a point."""
+    if found is None:
+        return '<td class="num muted">–</td>' * 2
+    ours_away, so = (in_table(points_alone(value)) for value in (found.ours, found.other))
+    if found.other <= found.ours - 0.01:
+        so = f"<strong>{so}</strong>"
+    return f'<td class="num">{ours_away}</td><td class="num">{so}</td>'
 
 
 def effects() -> Markdown:

@@ -22,6 +22,8 @@ from lr_core.experiment import arm_name
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
+from lr_lab.plots.runs import second_task_arms
+from lr_lab.runs import results
 from lr_lab.runs.profiles import find_profile
 
 HERE = Path(__file__).parent
@@ -46,6 +48,10 @@ def data(runs: Runs) -> dict:
     """What the script needs to know: names, colours, one entry for each run and the images of its points."""
     found = [record for name in runs.datasets for record in runs.of(name, seed=SEED)]
     cases = sorted({*find_profile(runs.profile).cases, *(record["run"]["case"] for record in found)})
+    others: dict[str, dict[int, dict]] = {}
+    for record in runs.records + runs.added:
+        if record["run"]["seed"] != SEED:
+            others.setdefault(_name(record), {})[record["run"]["seed"]] = _further_seed(record)
     sheets = {stem: SHEETS / f"{stem}.webp" for record in found for stem in _stems(record)}
     arms = [{"arm": "replay", "memory_share": share} for share in runs.settings.memory_shares]
     arms.append({"arm": "no-replay", "memory_share": None})
@@ -69,8 +75,13 @@ def data(runs: Runs) -> dict:
         "sheets": {
             stem: base64.b64encode(path.read_bytes()).decode() for stem, path in sheets.items() if path.exists()
         },
-        "runs": {f"{record['run']['dataset']},{record['run']['case']}": _run(record) for record in found},
+        "seed": SEED,
+        "runs": {_name(record): _run(record) | {"seeds": others.get(_name(record), {})} for record in found},
     }
+
+
+def _name(record: Mapping) -> str:
+    return f"{record['run']['dataset']},{record['run']['case']}"
 
 
 def _key(arm: Mapping) -> str:
@@ -96,22 +107,36 @@ def _run(record: Mapping) -> dict:
         "label": [_digits(task["label"]) for task in tasks],
         "xy": [[round(100 * value) for point in task["xy"][: thumbnails.POINTS] for value in point] for task in tasks],
         "arms": {
-            _key(arm): _arm(run, arm, predicted, last)
+            _key(arm): _arm(run, arm) | _predictions(predicted, last)
             for arm, predicted, last in zip(record["arms"], latents["predicted"], latents["last_correct"], strict=True)
             if last is not None  # the first task has nothing to forget
         },
     }
 
 
-def _arm(run: Mapping, arm: Mapping, predicted: Mapping, last: Mapping) -> dict:
-    """One arm: curves of old and new classes, final predictions, and its row of the table."""
-    theirs = [published_value(run["dataset"], run["case"], arm["arm"], m, arm["memory_share"]) for m in MEASURES]
-    curves = {mode: [arm["curve"][task][mode] for task in ("old", "new")] for mode in EVALUATIONS}
+def _further_seed(record: Mapping) -> dict:
+    """What the page has of a run with another seed: no latents and no predictions of single images, which take most room."""
     return {
-        "epochs": arm["curve"]["epochs"],
-        "curve": {mode: [[round(1e4 * v) for v in curve] for curve in both] for mode, both in curves.items()},
+        "notebook": notebook(record),
+        "arms": {_key(arm): _arm(record["run"], arm) for arm in second_task_arms(record)},
+    }
+
+
+def _predictions(predicted: Mapping, last: Mapping) -> dict:
+    return {
         "predicted": {mode: [_digits(classes) for classes in predicted[mode]] for mode in EVALUATIONS},
         "last": {mode: last[mode][: thumbnails.POINTS] for mode in EVALUATIONS},
+    }
+
+
+def _arm(run: Mapping, arm: Mapping) -> dict:
+    """One arm: curves of old and new classes, confusion, and its row of the table."""
+    drawn = results.curve(arm)
+    theirs = [published_value(run["dataset"], run["case"], arm["arm"], m, arm["memory_share"]) for m in MEASURES]
+    curves = {mode: [drawn[task][mode] for task in ("old", "new")] for mode in EVALUATIONS}
+    return {
+        "epochs": drawn["epochs"],
+        "curve": {mode: [[round(1e4 * v) for v in curve] for curve in both] for mode, both in curves.items()},
         "confusion": arm["confusion"],
         "published": [None if value is None else f"{value:.4f}" for value in theirs],
         "ours": {

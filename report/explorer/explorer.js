@@ -6,6 +6,9 @@
   const part = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((e) => [e.dataset.part, e]));
   const [FIRST, SECOND] = data.colours.tasks;
   const RUNS = Object.keys(data.runs);
+  const SEED = String(data.seed); // of the runs whose latents and images are here
+  const seedsOf = (name) => [SEED, ...Object.keys(data.runs[name].seeds)];
+  const SEEDS = [...new Set(RUNS.flatMap(seedsOf))].sort((a, b) => a - b);
   const COLOURINGS = ["class", "task", "forgotten"];
 
   // -- elements and words --------------------------------------------------------------------------------------------
@@ -44,15 +47,19 @@
 
   // -- state ---------------------------------------------------------------------------------------------------------
 
-  const FIELDS = ["dataset", "case", "arm", "mode", "colour", "epoch", "point"];
+  const FIELDS = ["dataset", "case", "arm", "mode", "colour", "epoch", "point", "seed"];
   const state = {};
   let hover = {}; // the point of the map or the cell of the matrix that one is at, without having chosen it
 
   const run = () => data.runs[`${state.dataset},${state.case}`];
-  const arm = () => run().arms[state.arm];
+  const seeds = () => seedsOf(`${state.dataset},${state.case}`);
+  const arms = (seed = state.seed) => (seed === SEED ? run() : run().seeds[seed]).arms;
+  const arm = () => arms()[state.arm];
+  const hasPoints = () => state.seed === SEED;
   const names = () => data.datasets[state.dataset].classes;
-  const curves = (name = state.arm) => run().arms[name].curve[state.mode].map((curve) => curve.map((v) => v / 1e4));
-  const epochs = (name = state.arm) => run().arms[name].epochs; // those looked at
+  const curves = (name = state.arm, seed = state.seed) =>
+    arms(seed)[name].curve[state.mode].map((curve) => curve.map((v) => v / 1e4));
+  const epochs = (name = state.arm, seed = state.seed) => arms(seed)[name].epochs; // those looked at
   const last = (name = state.arm) => epochs(name).at(-1);
   const seenBy = (e) => epochs().findLast((one) => one <= e); // the latest epoch looked at
   const epoch = () => (state.epoch === "end" ? last() : state.epoch);
@@ -63,10 +70,11 @@
   const isOld = (i) => i < size();
   const isLost = (i) => isOld(i) && arm().last[state.mode][i] < epoch();
   const point = () => hover.point ?? state.point;
-  const cell = () => hover.cell ?? [truth(point()), guess(point())];
+  const cell = () => hover.cell ?? (hasPoints() ? [truth(point()), guess(point())] : [order()[0], order()[0]]);
   const memoryOf = (name) => data.arms[name].replace("replay ", "").replace(" %", "\u00a0%");
   const title = () =>
-    `${data.datasets[state.dataset].title}, case ${state.case}, ${data.arms[state.arm]}, ${data.evaluations[state.mode]}`;
+    `${data.datasets[state.dataset].title}, case ${state.case}, ${data.arms[state.arm]}, ${data.evaluations[state.mode]}` +
+    (seeds().length > 1 ? `, seed ${state.seed}` : "");
 
   // Take over what is wished for as far as it exists; the rest gives way to what does.
   function settle(wish) {
@@ -74,12 +82,13 @@
     const below = (value, limit, otherwise) => (/^\d+$/.test(value) && value < limit ? Number(value) : otherwise);
     const near = RUNS.filter((name) => name.startsWith(`${wish.dataset},`));
     [state.dataset, state.case] = pick(near.length ? near : RUNS, `${wish.dataset},${wish.case}`).split(",");
-    state.arm = pick(Object.keys(run().arms), wish.arm);
+    state.seed = pick(seeds(), wish.seed);
+    state.arm = pick(Object.keys(arms()), wish.arm);
     state.mode = pick(Object.keys(data.evaluations), wish.mode ?? "mixed");
     state.colour = pick(COLOURINGS, wish.colour);
     state.epoch = below(wish.epoch, last(), "end");
     if (state.epoch !== "end") state.epoch = seenBy(state.epoch);
-    const lost = arm().last[state.mode].findIndex((right) => right < last());
+    const lost = hasPoints() ? arm().last[state.mode].findIndex((right) => right < last()) : 0;
     state.point = below(wish.point, points(), Math.max(lost, 0));
   }
 
@@ -106,7 +115,8 @@
     if (aloud) say(false);
   }
 
-  const address = () => `#explore=${FIELDS.map((name) => state[name]).join(",")}`;
+  const address = () => // the seed comes last, and only where it is not the first
+    `#explore=${FIELDS.filter((name) => name !== "seed" || !hasPoints()).map((name) => state[name]).join(",")}`;
   function open() {
     const found = /^#explore=(.*)$/.exec(location.hash.replaceAll("%2C", ","));
     if (!found && state.arm) return;
@@ -153,9 +163,10 @@
         [name, title, RUNS.some((other) => other.startsWith(`${name},`))]),
       case: Object.entries(data.cases).map(([number, tasks]) =>
         [number, `${number}: ${arrow(tasks)}`, RUNS.includes(`${state.dataset},${number}`)]),
-      arm: Object.keys(data.arms).map((name) => [name, memoryOf(name), name in run().arms]),
+      arm: Object.keys(data.arms).map((name) => [name, memoryOf(name), name in arms()]),
       mode: Object.keys(data.evaluations).map((name) => [name, name, true]),
       colour: COLOURINGS.map((name) => [name, name, true]),
+      seed: SEEDS.map((seed) => [seed, seed, seeds().includes(seed)]),
     };
     for (const [name, options] of Object.entries(offered)) {
       const native = part[name].matches("select");
@@ -169,11 +180,14 @@
         made[native ? "selected" : "checked"] = made.value === state[name];
       }
     }
-    part.notebook.href = run().notebook;
+    part.seed.parentElement.hidden = SEEDS.length < 2;
+    part.notebook.href = (hasPoints() ? run() : run().seeds[state.seed]).notebook;
   }
 
   const LEFT = 46, RIGHT = 76; // of the curve's axes, in pixels; the slider below has the same
-  const longest = () => Math.max(...Object.keys(run().arms).map((name) => last(name)));
+  // Of all seeds, so that the axis stays when one changes the seed.
+  const longest = () =>
+    Math.max(...seeds().flatMap((seed) => Object.keys(arms(seed)).map((name) => epochs(name, seed).at(-1))));
   const across = (e) => LEFT + ((part.curve.clientWidth - LEFT - RIGHT) * e) / longest();
 
   function drawCurve() {
@@ -191,8 +205,8 @@
       const height = Math.round(Math.min(330, Math.max(210, width * 0.56)));
       const top = 8, bottom = height - 34;
       const y = (value) => bottom - (bottom - top) * value;
-      const path = (curve, name) =>
-        `M${curve.map((value, i) => `${across(epochs(name)[i]).toFixed(1)},${y(value).toFixed(1)}`).join("L")}`;
+      const path = (curve, name, seed) =>
+        `M${curve.map((value, i) => `${across(epochs(name, seed)[i]).toFixed(1)},${y(value).toFixed(1)}`).join("L")}`;
       const step = [1, 2, 5, 10, 20, 50, 100].find((s) => longest() / s <= width / 55);
       const drawn = [];
       for (const value of [0, 0.25, 0.5, 0.75, 1]) {
@@ -204,7 +218,7 @@
       drawn.push(text((LEFT + width - RIGHT) / 2, bottom + 30, "epoch of the second task", centred));
 
       // Old classes under every arm, each named at its right end; names are pushed apart where they would overlap.
-      const labels = Object.keys(run().arms).map((name) => ({ name, curve: curves(name)[0] }));
+      const labels = Object.keys(arms()).map((name) => ({ name, curve: curves(name)[0] }));
       for (const label of labels) label.y = y(label.curve.at(-1)) + 4;
       labels.sort((a, b) => a.y - b.y);
       labels.forEach((label, i) => { if (i) label.y = Math.max(label.y, labels[i - 1].y + 13); });
@@ -215,6 +229,10 @@
         if (kind === "name") drawn.push(svg("path", { class: "line other", d: path(curve, name), "--c": colour }));
         drawn.push(line(across(last(name)), end, width - RIGHT, end, { class: "stopped", "--c": colour }));
         drawn.push(text(width - RIGHT + 20, height, memoryOf(name), { class: kind, "--c": colour }));
+      }
+      for (const seed of seeds().filter((other) => other !== state.seed)) {
+        curves(state.arm, seed).forEach((curve, i) =>
+          drawn.push(svg("path", { class: "line seed", d: path(curve, state.arm, seed), "--c": [FIRST, SECOND][i] })));
       }
       drawn.push(line(across(now), top - 4, across(now), bottom, { class: "now" }));
       [[learned, SECOND, "line second"], [kept, FIRST, "line"]].forEach(([curve, colour, kind]) => {
@@ -231,10 +249,11 @@
     });
     const stroke = (kind, colour) =>
       svg("svg", { width: 22, height: 12 }, svg("path", { class: kind, d: "M0,6H22", "--c": colour }));
-    once("lines", [arm().published.some(Boolean)], () => [
+    once("lines", [arm().published.some(Boolean), seeds().length > 1], () => [
       html("li", {}, stroke("line", FIRST), "old classes"),
       html("li", {}, stroke("line second", SECOND), "new classes"),
       html("li", {}, stroke("line other", "var(--soft)"), "old classes, other memories"),
+      ...(seeds().length > 1 ? [html("li", {}, stroke("line seed", FIRST), "other seeds")] : []),
       ...(arm().published.some(Boolean) ? [key(["x", "cross", FIRST], "published")] : []),
     ]);
   }
@@ -252,6 +271,12 @@
   };
 
   function drawMap() {
+    part.map.hidden = part.colour.parentElement.hidden = !hasPoints();
+    if (!hasPoints()) {
+      part.lost.textContent = `Latents and images are kept of seed ${SEED} alone.`;
+      once("marks", [], () => []);
+      return;
+    }
     const width = part.map.clientWidth;
     const height = Math.round(width * 0.7);
     const lost = sum(run().label[0].split("").map((_, i) => Number(isLost(i))));
@@ -359,6 +384,11 @@
   }
 
   function drawPoint() {
+    part.point.parentElement.hidden = !hasPoints();
+    if (!hasPoints()) {
+      part.place.textContent = "";
+      return;
+    }
     const i = point();
     const [t, p] = [truth(i), guess(i)];
     part.place.textContent = `${i + 1} of ${points()} on the map`;
@@ -376,10 +406,10 @@
   }
 
   function drawRow() {
-    once("row", [state.dataset, state.case, state.arm, state.mode], () => {
+    once("row", [state.dataset, state.case, state.arm, state.mode, state.seed], () => {
       const heads = data.measures.map((measure) => html("th", { colspan: 2, scope: "colgroup" }, measure));
       const below = data.measures.flatMap(() => ["pub\u00adlished", "ours"]);
-      const rows = Object.entries(run().arms).map(([name, { published, ours }]) =>
+      const rows = Object.entries(arms()).map(([name, { published, ours }]) =>
         html("tr", name === state.arm ? { "aria-current": "true" } : {}, html("th", { scope: "row" }, memoryOf(name)),
           ...ours[state.mode].flatMap(([value, difference, shade], i) => [
             html("td", { class: "num" }, published[i] ?? "–"),
@@ -387,7 +417,8 @@
               ...(difference ? [html("br", {}), html("span", { class: "delta" }, difference)] : [])),
           ])));
       return [html("table", {},
-        html("caption", {}, `${data.datasets[state.dataset].title}, case ${state.case}, ${data.evaluations[state.mode]}`),
+        html("caption", {}, `${data.datasets[state.dataset].title}, case ${state.case}, ${data.evaluations[state.mode]}` +
+          (seeds().length > 1 ? `, seed ${state.seed}` : "")),
         html("thead", {}, html("tr", {}, html("th", { rowspan: 2, scope: "col" }, "Memory"), ...heads),
           html("tr", {}, ...below.map((word) => html("th", { class: "num", scope: "col" }, word)))),
         html("tbody", {}, ...rows))];
@@ -402,7 +433,7 @@
   };
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-  for (const name of FIELDS.slice(0, 5)) {
+  for (const name of ["dataset", "case", "arm", "mode", "colour", "seed"]) {
     const anew = ["dataset", "case"].includes(name) ? { point: undefined } : {}; // another run has other points
     part[name].onchange = (event) => {
       hover = {};

@@ -4,12 +4,17 @@
   const time = s => s < 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
   const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
   const distinct = values => [...new Set(values)];
+  // "0-2,5" is 0, 1, 2 and 5
+  const numbers = text => text.split(",").flatMap(part => {
+    const [first, last = first] = part.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, place) => first + place);
+  });
   const sum = values => values.reduce((a, b) => a + b, 0);
 
   function told(references) {
-    const found = references.split(" ").map(reference => {
-      const [run, arm] = reference.split(".").map(Number);
-      return { run: runs[run], arm: runs[run].arms[arm] };
+    const found = references.split(" ").flatMap(group => {
+      const [places, arms] = group.split(":").map(numbers);
+      return places.flatMap(run => arms.map(arm => ({ run: runs[run], arm: runs[run].arms[arm] })));
     });
     const of = distinct(found.map(f => f.run));
     const arms = found.map(f => f.arm);

@@ -26,6 +26,18 @@ ERRORS = pd.DataFrame(
     [(memory, mode, 0.1234, 0.03) for memory in ("1 %", "5 %") for mode in ("running", "batch", "mixed")],
     columns=["memory", "evaluation", "wrong_task", "wrong_class"],
 )
+KINDS = {("replay", "original_test"): "old", ("replay", "test"): "new", ("no-replay", "original_test"): "without"}
+READINGS = pd.DataFrame(
+    [
+        (reading, *kind, mode, 0.0234, 0.0345)
+        for reading in ("a", "b") for kind in KINDS for mode in ("running", "batch")
+    ],
+    columns=["reading", "arm", "measure", "evaluation", "ours", "other"],
+)  # fmt: skip
+AVERAGES = pd.DataFrame(
+    [(task, memory, name, 0.9123) for task in ("old", "new") for memory in ("1 %", "5 %") for name in "abcd"],
+    columns=["task", "memory", "statistics", "accuracy"],
+)
 MARGINS = {"train": 0.01, "test": 0.01, "original_test": 0.02}
 RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
 DATA = {
@@ -34,6 +46,8 @@ DATA = {
     "budget": lambda record, digits: [[record], ("running", "mixed"), {(1, 0.05): 0.9}],
     "agreement": lambda record, digits: [DIFFERENCES],
     "rates": lambda record, digits: [RATES, ["first"]],
+    "averages": lambda record, digits: [AVERAGES, {name: name for name in "abcd"}],
+    "readings": lambda record, digits: [READINGS, {"a": "first reading", "b": "second"}, KINDS],
     "error_bars": lambda record, digits: [ERRORS],
     "verdict_matrix": lambda record, digits: [judged(), {"mnist": "MNIST"}],
     "verdict_strips": lambda record, digits: [judged(), MARGINS],

@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from lr_core.settings import CASES, EVALUATIONS
 from lr_core.tasks import split
 from lr_lab.data import catalogue
+from lr_lab.runs import results
 from lr_lab.runs.profiles import find_profile
 
 REPORT = Path(__file__).resolve().parents[2] / "report"
@@ -48,6 +49,11 @@ def committed(explorer):
     return {f"{record['run']['dataset']},{record['run']['case']}": record for record in records}
 
 
+@pytest.fixture(scope="module")
+def every_seed(explorer):
+    return explorer.ours.records
+
+
 def arms(record):
     return zip(
         SECOND_TASK, record["arms"][1:], record["latents"]["predicted"][1:], record["latents"]["last_correct"][1:],
@@ -61,18 +67,26 @@ def arms(record):
 def test_every_run_is_there_and_small(data, committed):
     assert set(data["runs"]) == set(committed)
     sizes = {name: len(json.dumps(run, separators=(",", ":"))) for name, run in data["runs"].items()}
-    assert max(sizes.values()) < 40_000, sizes
+    further = [
+        json.dumps(run, separators=(",", ":")) for each in data["runs"].values() for run in each["seeds"].values()
+    ]
+    assert max(sizes.values()) < 30_000 + sum(map(len, further)), sizes
+    assert max(map(len, further)) < 16_000
 
 
-def test_accuracies_are_those_of_the_record(data, committed):
-    for name, record in committed.items():
+def test_accuracies_are_those_of_the_record(data, committed, every_seed):
+    for record in every_seed:
+        name, seed = f"{record['run']['dataset']},{record['run']['case']}", record["run"]["seed"]
+        run = (
+            data["runs"][name] if name in committed and committed[name] is record else data["runs"][name]["seeds"][seed]
+        )
         for key, arm, _, _ in arms(record):
-            shown = data["runs"][name]["arms"][key]
-            assert shown["epochs"] == arm["curve"]["epochs"]
+            shown, curve = run["arms"][key], results.curve(arm)
+            assert shown["epochs"] == curve["epochs"]
             for mode in EVALUATIONS:
-                old, new = ([value / 1e4 for value in curve] for curve in shown["curve"][mode])
-                assert old == pytest.approx(arm["curve"]["old"][mode], abs=5e-5)
-                assert new == pytest.approx(arm["curve"]["new"][mode], abs=5e-5)
+                old, new = ([value / 1e4 for value in values] for values in shown["curve"][mode])
+                assert old == pytest.approx(curve["old"][mode], abs=5e-5)
+                assert new == pytest.approx(curve["new"][mode], abs=5e-5)
                 assert [row[0] for row in shown["ours"][mode]] == [f"{arm['accuracy'][mode][m]:.4f}" for m in MEASURES]
                 assert shown["confusion"][mode] == arm["confusion"][mode]
 
@@ -285,6 +299,36 @@ def test_all_parts_move_together(opened, data, changes, words):
     assert words in part(page, "summary").text_content() or not changes
 
 
+def test_another_seed_has_its_own_curves_table_and_notebook_but_no_points(opened, data):
+    page = opened(START)
+    choose(page, "seed", "1")
+    assert "MNIST, case 1, replay 5 %, mixed-batch statistics, seed 1" in label(page, "curve")
+    assert part(page, "curve").locator("path.line.seed").count() == 2 * len(data["runs"][RUN]["seeds"])  # old and new
+    run = data["runs"][RUN]["seeds"][1]
+    shown = page.locator("#explorer tr[aria-current] td.num").all_inner_texts()
+    assert shown[1].split("\n")[0] == run["arms"]["replay-0.05"]["ours"]["mixed"][0][0]
+    assert part(page, "notebook").get_attribute("href") == run["notebook"]
+    assert part(page, "lost").text_content() == "Latents and images are kept of seed 0 alone."
+    assert not any(part(page, name).is_visible() for name in ("map", "point", "colour"))
+    assert settled(page).endswith(",1")
+    page.reload()
+    assert "seed 1" in label(page, "curve")
+    choose(page, "seed", "0")
+    assert "seed 0" in label(page, "map")
+
+
+def test_a_case_without_the_chosen_seed_shows_one_that_it_has(opened, data):
+    alone = next((name for name, run in data["runs"].items() if not run["seeds"]), None)
+    if alone is None:
+        pytest.skip("every case has several seeds")
+    page = opened(START + ",1")
+    dataset, case = alone.split(",")
+    choose(page, "dataset", dataset)
+    choose(page, "case", case)
+    assert "seed" not in label(page, "curve")
+    assert part(page, "seed").locator("input[value='1']").is_disabled()
+
+
 def test_what_has_not_been_run_cannot_be_chosen(explorer, data, chromium, tmp_path, alone):
     few = data | {"runs": {"mnist,2": data["runs"]["mnist,2"]}}
     whole = alone.read_text()
@@ -345,7 +389,8 @@ def forgotten(run, key, mode, epoch):
 def test_the_epoch_darkens_what_is_lost(opened, data, by):
     page = opened("#explore=mnist,1,no-replay,mixed,forgotten,0,0")
     run = data["runs"][RUN]
-    epochs = len(run["arms"]["no-replay"]["curve"]["mixed"][0]) - 1
+    looked_at = run["arms"]["no-replay"]["epochs"]
+    epochs = looked_at[-1]
     for epoch in (0, epochs):
         if by == "keyboard":
             part(page, "epoch").press("End" if epoch else "Home")
@@ -356,43 +401,23 @@ def test_the_epoch_darkens_what_is_lost(opened, data, by):
         lost = forgotten(run, "no-replay", "mixed", epoch)
         assert part(page, "lost").inner_text() == f"{lost} of 150 old images lost by epoch {epoch}"
         assert page.locator("#explorer [data-part=map] path.lost").count() in (lost, lost + 1)  # one is drawn again
-        old = run["arms"]["no-replay"]["curve"]["mixed"][0][epoch] / 100
+        old = run["arms"]["no-replay"]["curve"]["mixed"][0][looked_at.index(epoch)] / 100
         assert f"epoch {epoch} of {epochs}: old {old:.1f}\u00a0%" in part(page, "reading").inner_text()
-
-
-@pytest.fixture(scope="module")
-def thinned(alone):
-    """The same page, where one arm has its test images predicted after few of its epochs."""
-    head, text, tail = re.split(r'(?<=id="explorer-data">)(.*?)(?=</script>)', alone.read_text(), maxsplit=1)
-    content = json.loads(text)
-    arm = content["runs"][RUN]["arms"]["no-replay"]
-    epochs = [epoch for epoch in arm["epochs"] if epoch <= 10 or epoch % 5 == 0 or epoch == arm["epochs"][-1]]
-    for curves in arm["curve"].values():
-        curves[:] = [[curve[arm["epochs"].index(epoch)] for epoch in epochs] for curve in curves]
-    arm["epochs"] = epochs
-    path = alone.with_name("thinned.html")
-    path.write_text(head + json.dumps(content).replace("<", "\\u003c") + tail)
-    return path, arm
 
 
 @pytest.mark.parametrize(
     ("asked", "key", "shown"),
     [(10, None, 10), (13, None, 10), (10, "ArrowRight", 15), (15, "ArrowLeft", 10), (3, "ArrowRight", 4)],
 )
-def test_the_epoch_is_one_looked_at(chromium, thinned, asked, key, shown):
-    path, arm = thinned
-    with visit(chromium, path) as seen:
-        seen.page.goto(f"{path.as_uri()}#explore=mnist,1,no-replay,mixed,forgotten,{asked},0")
-        seen.page.reload()
-        if key:
-            part(seen.page, "epoch").press(key)
-        old = arm["curve"]["mixed"][0][arm["epochs"].index(shown)] / 100
-        expect(part(seen.page, "reading")).to_contain_text(
-            f"epoch {shown} of {arm['epochs'][-1]}: old {old:.1f}\u00a0%"
-        )
-        line = part(seen.page, "curve").locator("path.line:not(.other)").first.get_attribute("d")
-        assert line.count(",") == len(arm["epochs"]) < arm["epochs"][-1]
-        assert seen.errors == []
+def test_the_epoch_is_one_looked_at(opened, data, asked, key, shown):
+    arm = data["runs"][RUN]["arms"]["no-replay"]
+    page = opened(f"#explore=mnist,1,no-replay,mixed,forgotten,{asked},0")
+    if key:
+        part(page, "epoch").press(key)
+    old = arm["curve"]["mixed"][0][arm["epochs"].index(shown)] / 100
+    expect(part(page, "reading")).to_contain_text(f"epoch {shown} of {arm['epochs'][-1]}: old {old:.1f}\u00a0%")
+    line = part(page, "curve").locator("path.line:not(.other, .seed)").first.get_attribute("d")
+    assert line.count(",") == len(arm["epochs"]) < arm["epochs"][-1]
 
 
 def test_it_plays_to_the_end_and_only_when_asked(opened):

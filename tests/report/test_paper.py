@@ -359,10 +359,10 @@ def test_a_value_remembers_what_it_was_computed_from(paper):
 def test_a_number_in_a_sentence_names_its_arms(paper, one_run):
     value = paper.findings.mean_accuracy("replay", "test", "running", 0.05)
     assert value == one_run["arms"][1]["accuracy"]["running"]["test"]
-    assert str(paper.provenance.percent(value)) == f'[{100 * value:.1f} %]{{.from tabindex="0" from="0.1"}}'
+    assert str(paper.provenance.percent(value)) == f'[{100 * value:.1f} %]{{.from tabindex="0" from="0:1"}}'
     average = paper.findings.forgetting("replay", "mixed", 0.25)
     assert paper.provenance.number(average).html.startswith(
-        '<a class="from" href="notebooks/smoke/digits-case1-seed0.html" data-from="0.0 0.2">'
+        '<a class="from" href="notebooks/smoke/digits-case1-seed0.html" data-from="0:0,2">'
     )
 
 
@@ -378,7 +378,7 @@ def test_what_a_number_refers_to_is_on_the_page(paper, one_run):
 
 @pytest.mark.parametrize("name", ["first-task", "replay", "no-replay"])
 def test_every_result_in_a_table_leads_to_its_arm(tables, paper, one_run, name):
-    cells = re.findall(r'data-from="0\.(\d+)">([\d.]+)</a>', tables.results("digits", name).data)
+    cells = re.findall(r'data-from="0:(\d+)">([\d.]+)</a>', tables.results("digits", name).data)
     assert cells
     for place, text in cells:
         accuracies = one_run["arms"][int(place)]["accuracy"].values()

@@ -12,13 +12,14 @@ from matplotlib.lines import Line2D
 
 from lr_lab.plots.style import WIDTH, accuracy_axis, draw_classes, name_legend, styled, task_line
 from lr_lab.rounding import rounded
+from lr_lab.runs.results import curve
 
 LATENT_POINTS = 150  # of each task in a latent map: more hide one another
 
 
 def arm_name(arm: Mapping) -> str:
     """An arm in words, as in titles and tables."""
-    share = arm["memory_share"]
+    share = arm.get("memory_share")
     words = arm["arm"].replace("-", " ") if share is None else f"replay {100 * share:g} %"
     return f"{words}, {arm['choice']}" if "choice" in arm else words
 
@@ -51,8 +52,9 @@ def forgetting_curves(record: Mapping, evaluation: str = "mixed") -> Figure:
 
 def draw_curves(axes: Axes, arm: Mapping, evaluation: str) -> None:
     """One arm's two curves; epoch 0 is the state before the second task."""
+    drawn = curve(arm)
     for place, task in enumerate(("old", "new")):
-        axes.plot(arm["curve"]["epochs"], rounded(arm["curve"][task][evaluation]), **task_line(place))
+        axes.plot(drawn["epochs"], rounded(drawn[task][evaluation]), **task_line(place))
     accuracy_axis(axes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lr_core.settings import EVALUATIONS
@@ -48,6 +48,23 @@ def summary(record: dict) -> pd.DataFrame:
         rows.append(["" if value is None else f"{100 * value:.2f}" for value in values])
     columns = pd.MultiIndex.from_product([EVALUATIONS, measures.values()], names=["evaluation", None])
     return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
+
+
+def curve(arm: Mapping) -> dict:
+    """An arm's `epochs`, and its accuracy on `old` and `new` classes after them, by evaluation mode.
+
+    Of the epochs that are looked at today, and the last one: records of before hold all, which would draw seeds apart.
+    """
+    from lr_core.metrics import is_evaluated  # here: it imports torch, which the status of a grid does not need
+
+    whole = arm["curve"]
+    places = [n for n, e in enumerate(whole["epochs"]) if is_evaluated(e) or e == whole["epochs"][-1]]
+    thinned = {
+        task: {mode: [values[n] for n in places] for mode, values in whole[task].items()}
+        for task in ("old", "new")
+        if task in whole
+    }
+    return {"epochs": [whole["epochs"][n] for n in places], **thinned}
 
 
 def seconds(record: dict) -> float:

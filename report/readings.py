@@ -1,0 +1,227 @@
+"""Other readings of what the original leaves open, each beside ours: does it come closer to the published numbers?
+
+Four are trained (profile `choices`): each arm is compared with the same arm of the same seed of ours. The others need no
+training: test batches of another size, running averages taken anew (`lr_lab.runs.probes`), and an earlier end, which is
+read from the curves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from statistics import fmean
+
+import pandas as pd
+from edition import choices, ours
+from findings import mean_over_cases
+from published import published_value
+from sourced import Value, accuracy, source
+from verdicts import Judged
+
+from lr_core.settings import CHOICES, EVALUATIONS
+from lr_lab.runs import results
+
+EPOCHS = (5, 10, 20)
+
+READINGS: dict[str, str] = {
+    "carry-optimizer": "momentum carried over",
+    "memory-first": "memory before the new batch",
+    "whole-memory": "all of the memory at once",
+    "adapting": "compressor's normalisation adapts",
+    "batch 50": "test batches of 50",
+    "batch 200": "test batches of 200",
+    "batch all": "all of a task in one test batch",
+    "reestimated memory": "averages anew: new, memory",
+    "reestimated all": "averages anew: new, all old",
+    **{f"epochs {number}": f"at most {number} epochs" for number in EPOCHS},
+}
+"""In words, by name."""
+
+KINDS = {
+    ("replay", "original_test"): "old classes, replay",
+    ("replay", "test"): "new classes, replay",
+    ("no-replay", "original_test"): "old classes, no replay",
+}
+"""The accuracies that are compared: (arm, measure)."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One accuracy of one run as ours has it, and under another reading; with the published one. Shares of the images."""
+
+    reading: str
+    record: Mapping  # of ours
+    arm: str
+    share: float | None
+    measure: str
+    evaluation: str
+    ours: Value
+    other: Value
+    published: float
+
+
+@cache
+def pairs() -> list[Pair]:
+    """Every comparison that the runs of this edition allow, of accuracies that were published."""
+    return [*_pairs()]
+
+
+def _pairs() -> Iterator[Pair]:
+    for record in ours.records:
+        for arm in record["arms"]:
+            for reading, evaluation, measure, other in (*_probed(record, arm), *_ended_early(record, arm)):
+                yield from _pair(reading, record, arm, evaluation, measure, other)
+    for changed in choices.records:
+        run = changed["run"]
+        for record in ours.of(run["dataset"], run["case"], run["seed"]):
+            same = {(arm["arm"], arm["memory_share"]): arm for arm in record["arms"]}
+            for arm in (arm for arm in changed["arms"] if "choice" in arm):
+                for evaluation in EVALUATIONS:
+                    for measure in ("test", "original_test"):
+                        other = accuracy(changed, arm, evaluation, measure)
+                        like = same[arm["arm"], arm["memory_share"]]
+                        yield from _pair(arm["choice"], record, like, evaluation, measure, other)
+
+
+def _pair(
+    reading: str, record: Mapping, arm: Mapping, evaluation: str, measure: str, other: Value | None
+) -> Iterator[Pair]:
+    run, share = record["run"], arm["memory_share"]
+    theirs = published_value(run["dataset"], run["case"], arm["arm"], measure, share)
+    same = accuracy(record, arm, evaluation, measure)
+    if (arm["arm"], measure) in KINDS and theirs is not None and same is not None and other is not None:
+        yield Pair(reading, record, arm["arm"], share, measure, evaluation, same, other, theirs)
+
+
+def _probed(record: Mapping, arm: Mapping) -> Iterator[tuple[str, str, str, Value]]:
+    """Readings that were probed at the end of an arm. Records of earlier editions have none."""
+    for kind, evaluation in (("batch", "batch"), ("reestimated", "running")):
+        for name, accuracies in arm.get("probes", {}).get(kind, {}).items():
+            for measure, value in zip(("original_test", "test")[-len(accuracies) :], accuracies, strict=True):
+                yield f"{kind} {name}", evaluation, measure, Value(value, [source(record, arm)])
+
+
+def _ended_early(record: Mapping, arm: Mapping) -> Iterator[tuple[str, str, str, Value]]:
+    curve = results.curve(arm)
+    for number in EPOCHS:
+        place = max(n for n, epoch in enumerate(curve["epochs"]) if epoch <= number)
+        for evaluation in EVALUATIONS:
+            for measure, task in (("test", "new"), ("original_test", "old")):
+                if task in curve:
+                    yield (
+                        f"epochs {number}",
+                        evaluation,
+                        measure,
+                        Value(curve[task][evaluation][place], [source(record, arm)]),
+                    )
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far ours and another reading lie from the published numbers on average, each case weighing the same."""
+
+    reading: str
+    arm: str
+    measure: str
+    evaluation: str
+    ours: Value
+    other: Value
+    shift: Value  # other less ours
+    runs: int
+    cases: int
+
+
+@cache
+def distances() -> list[Distance]:
+    """One for each reading, kind of accuracy and evaluation mode that there are pairs of."""
+    found = []
+    for reading in READINGS:
+        for arm, measure in KINDS:
+            for evaluation in EVALUATIONS:
+                chosen = [
+                    pair
+                    for pair in pairs()
+                    if (pair.reading, pair.arm, pair.measure, pair.evaluation) == (reading, arm, measure, evaluation)
+                ]
+                if chosen:
+                    runs = {tuple(pair.record["run"].values()) for pair in chosen}
+                    found.append(Distance(
+                        reading, arm, measure, evaluation,
+                        _mean((pair.record, abs(pair.ours - pair.published)) for pair in chosen),
+                        _mean((pair.record, abs(pair.other - pair.published)) for pair in chosen),
+                        _mean((pair.record, pair.other - pair.ours) for pair in chosen),
+                        len(runs), len({run[:2] for run in runs}),
+                    ))  # fmt: skip
+    return found
+
+
+def _mean(found: Iterator[tuple[Mapping, Value]]) -> Value:
+    average = mean_over_cases(found)
+    assert average is not None
+    return average
+
+
+def distance(reading: str, arm: str, measure: str, evaluation: str) -> Distance | None:
+    """The `Distance` of a reading, None where nothing was compared."""
+    wanted = (reading, arm, measure, evaluation)
+    return next((d for d in distances() if (d.reading, d.arm, d.measure, d.evaluation) == wanted), None)
+
+
+def nearest(arm: str, measure: str, evaluation: str) -> Distance | None:
+    """The reading that comes closest to the published numbers, compared with ours; None where nothing was compared."""
+    found = [d for d in distances() if (d.arm, d.measure, d.evaluation) == (arm, measure, evaluation)]
+    return max(found, key=lambda d: d.ours - d.other, default=None)
+
+
+AVERAGES = {
+    "running": "running averages of training",
+    "memory": "taken anew: new images and the memory",
+    "all": "taken anew: new and all old images",
+    "batch": "batch statistics",
+}
+"""Where BatchNorm has its statistics from, in the comparison of `averages`."""
+
+
+def averages(measure: str, kind: str, share: float | None = None) -> Value | None:
+    """Mean accuracy after replay by statistics of one kind of `AVERAGES`, over the runs that were probed."""
+    found = []
+    for record in ours.records:
+        for arm in record["arms"]:
+            anew = arm.get("probes", {}).get("reestimated")
+            if anew is None or share not in (None, arm["memory_share"]):
+                continue
+            value = accuracy(record, arm, kind, measure) if kind in EVALUATIONS else None
+            if value is None:
+                value = Value(anew[kind][measure == "test"], [source(record, arm)])
+            found.append((record, value))
+    return mean_over_cases(found)
+
+
+def probed_runs() -> int:
+    """How many runs were probed."""
+    return sum(any("probes" in arm for arm in record["arms"]) for record in ours.records)
+
+
+def explains(judged: Judged) -> str:
+    """The reading under which one published number would lie in the prediction interval, in words.
+
+    The nearest of them if there are several; "none" if there is none, and "not tried" without a trained reading.
+    """
+    near: dict[str, list[float]] = {}
+    for pair in pairs():
+        run = pair.record["run"]
+        cell = (run["dataset"], run["case"], pair.arm, pair.share, pair.measure, pair.evaluation)
+        if cell == (judged.dataset, judged.case, judged.arm, judged.share, judged.measure, judged.evaluation):
+            near.setdefault(pair.reading, []).append(float(pair.other) - pair.published)
+    by_distance = {reading: abs(fmean(found)) for reading, found in near.items()}
+    inside = [reading for reading, value in by_distance.items() if value <= (judged.half_width or 0)]
+    if inside:
+        return READINGS[min(inside, key=lambda reading: by_distance[reading])]
+    return "none" if set(CHOICES) & set(near) else "not tried"
+
+
+def frame() -> pd.DataFrame:
+    """All of `distances` as a table."""
+    data = pd.DataFrame([vars(each) for each in distances()], columns=list(Distance.__dataclass_fields__))
+    return data.astype({name: float for name in ("ours", "other", "shift")}).round(4)

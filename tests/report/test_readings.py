@@ -1,0 +1,121 @@
+"""Other readings of the original beside ours: what is compared with what, and what is said of it."""
+
+import copy
+
+import pytest
+
+MODES = ("running", "batch", "mixed")
+
+
+def arm(name, share, old, new, **more):
+    """An arm whose accuracies are the same under every mode, and are reached after the first of 30 epochs."""
+    accuracy = {mode: {"train": 0.99, "test": new, "original_test": old} for mode in MODES}
+    curve = {
+        "epochs": [0, 1, 30], "new": {mode: [0.0, new - 0.1, new] for mode in MODES},
+        "old": {mode: [0.99, old + 0.05, old] for mode in MODES},
+    }  # fmt: skip
+    return {"arm": name, "memory_share": share, "accuracy": accuracy, "curve": curve, "epochs": 30, **more}
+
+
+@pytest.fixture
+def readings(module, monkeypatch):
+    """With one run of ours, MNIST case 1 seed 0, probed, and the same with momentum carried over."""
+    readings, edition = module("readings"), module("edition")
+    probes = {"batch": {"50": [0.91, 0.96]}, "reestimated": {"memory": [0.80, 0.95], "all": [0.70, 0.94]}}
+    run = {"dataset": "mnist", "case": 1, "seed": 0}
+    ours = {
+        "profile": "paper", "run": run,
+        "arms": [arm("replay", 0.01, 0.90, 0.97, probes=probes), arm("no-replay", None, 0.00, 0.98)],
+    }  # fmt: skip
+    other = copy.deepcopy(ours) | {"profile": "choices"}
+    other["arms"] = [
+        arm("replay", 0.01, 0.93, 0.96, choice="carry-optimizer"),
+        arm("no-replay", None, 0.04, 0.97, choice="carry-optimizer"),
+    ]
+    monkeypatch.setitem(edition.ours.__dict__, "records", [ours])
+    monkeypatch.setitem(edition.choices.__dict__, "records", [other])
+    for cached in (readings.pairs, readings.distances):
+        cached.cache_clear()
+    yield readings
+    for cached in (readings.pairs, readings.distances):
+        cached.cache_clear()
+
+
+PUBLISHED = {("replay", "original_test"): 0.9392, ("replay", "test"): 0.9685, ("no-replay", "original_test"): 0.0423}
+
+
+@pytest.mark.parametrize(
+    ("reading", "mode", "kind", "ours", "other"),
+    [
+        ("carry-optimizer", "mixed", ("replay", "original_test"), 0.90, 0.93),
+        ("carry-optimizer", "running", ("no-replay", "original_test"), 0.00, 0.04),
+        ("batch 50", "batch", ("replay", "original_test"), 0.90, 0.91),
+        ("batch 50", "batch", ("replay", "test"), 0.97, 0.96),
+        ("reestimated memory", "running", ("replay", "original_test"), 0.90, 0.80),
+        ("epochs 10", "batch", ("replay", "original_test"), 0.90, 0.95),
+        ("epochs 10", "batch", ("replay", "test"), 0.97, 0.87),
+    ],
+)
+def test_distances_from_the_published(readings, reading, mode, kind, ours, other):
+    found = readings.distance(reading, *kind, mode)
+    assert found.ours == pytest.approx(abs(ours - PUBLISHED[kind]))
+    assert found.other == pytest.approx(abs(other - PUBLISHED[kind]))
+    assert found.shift == pytest.approx(other - ours)
+    assert (found.runs, found.cases) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("reading", "mode"), [("batch 50", "running"), ("reestimated all", "batch"), ("adapting", "batch")]
+)
+def test_what_was_not_measured_is_not_compared(readings, reading, mode):
+    assert readings.distance(reading, "replay", "original_test", mode) is None
+
+
+def test_a_choice_is_compared_with_the_same_seed_alone(readings, module):
+    module("edition").choices.records[0]["run"] = {"dataset": "mnist", "case": 1, "seed": 1}
+    readings.pairs.cache_clear(), readings.distances.cache_clear()
+    assert readings.distance("carry-optimizer", "replay", "original_test", "batch") is None
+
+
+def test_the_nearest_reading_is_said(readings, module):
+    assert readings.nearest("replay", "original_test", "batch").reading == "carry-optimizer"
+    said = module("facts").nearest_readings()
+    assert "old classes, replay: *momentum carried over*, [0.9]{" in said
+    assert "instead of [3.9]{" in said
+    assert "new classes, replay: none comes closer by half a point" in said
+
+
+def judged(module, arm, share, measure, half_width):
+    return module("verdicts").Judged(
+        "mnist", arm, share, measure, 1, "batch", PUBLISHED[arm, measure], 0.9, 3, half_width
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "half_width", "words"),
+    [
+        (("replay", "original_test"), 0.01, 0.02, "momentum carried over"),
+        (("replay", "original_test"), 0.01, 0.005, "none"),
+        (("replay", "original_test"), 0.05, 0.02, "not tried"),
+        (("no-replay", "original_test"), None, 0.01, "momentum carried over"),
+    ],
+)
+def test_which_reading_explains_a_number(readings, module, kind, share, half_width, words):
+    assert readings.explains(judged(module, *kind[:1], share, kind[1], half_width)) == words
+
+
+def test_averages_are_over_the_runs_that_were_probed(readings):
+    found = [readings.averages("original_test", kind, 0.01) for kind in readings.AVERAGES]
+    assert found == pytest.approx([0.90, 0.80, 0.70, 0.90])
+    assert readings.averages("test", "memory", 0.01) == pytest.approx(0.95)
+    assert readings.averages("test", "memory", 0.05) is None
+    assert readings.probed_runs() == 1
+
+
+def test_a_table_marks_what_is_nearer_by_a_point(readings, module):
+    table = module("tables").readings().data
+    rows = dict(zip(("old", "new", "none"), table.split("<tr>")[3:6], strict=True))
+    assert rows["old"].count("<strong>") == 3
+    assert rows["new"].count("<strong>") == 0
+    assert rows["none"].count("<strong>") == 3
+    assert "test batches of 50" in table
