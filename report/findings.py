@@ -94,6 +94,12 @@ def mean_gap(name: str, measure: str, evaluation: str, runs: Runs = ours, datase
     return mean_over_cases((record, abs(gap)) for gap, record, _ in gaps(name, measure, evaluation, runs, dataset))
 
 
+def mean_difference(name: str, measure: str, evaluation: str, share: float | None = None) -> Value | None:
+    """Mean of ours less published, with its sign, of one memory."""
+    found = gaps(name, measure, evaluation)
+    return mean_over_cases((record, gap) for gap, record, arm in found if arm["memory_share"] == share)
+
+
 def published_mean(name: str, measure: str, runs: Runs = ours) -> float | None:
     """Mean of the published values of the cases that these runs have."""
     return mean_over_cases((record, _published(record, arm, measure)) for record, arm in arms(name, runs))

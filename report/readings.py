@@ -15,8 +15,8 @@ from statistics import fmean
 import pandas as pd
 from edition import choices, ours
 from findings import mean_over_cases
-from published import published_value
-from sourced import Value, accuracy, source
+from published import MEASURES, published, published_value
+from sourced import Value, accuracy, mean, source
 from verdicts import Judged
 
 from lr_core.settings import CHOICES, EVALUATIONS
@@ -43,7 +43,7 @@ KINDS = {
     ("replay", "test"): "new classes, replay",
     ("no-replay", "original_test"): "old classes, no replay",
 }
-"""The accuracies that are compared: (arm, measure)."""
+"""The accuracies whose distances are shown: (arm, measure)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _pairs() -> Iterator[Pair]:
             same = {(arm["arm"], arm["memory_share"]): arm for arm in record["arms"]}
             for arm in (arm for arm in changed["arms"] if "choice" in arm):
                 for evaluation in EVALUATIONS:
-                    for measure in ("test", "original_test"):
+                    for measure in MEASURES:
                         other = accuracy(changed, arm, evaluation, measure)
                         like = same[arm["arm"], arm["memory_share"]]
                         yield from _pair(arm["choice"], record, like, evaluation, measure, other)
@@ -90,7 +90,7 @@ def _pair(
     run, share = record["run"], arm["memory_share"]
     theirs = published_value(run["dataset"], run["case"], arm["arm"], measure, share)
     same = accuracy(record, arm, evaluation, measure)
-    if (arm["arm"], measure) in KINDS and theirs is not None and same is not None and other is not None:
+    if theirs is not None and same is not None and other is not None:
         yield Pair(reading, record, arm["arm"], share, measure, evaluation, same, other, theirs)
 
 
@@ -201,6 +201,37 @@ def averages(measure: str, kind: str, share: float | None = None) -> Value | Non
 def probed_runs() -> int:
     """How many runs were probed."""
     return sum(any("probes" in arm for arm in record["arms"]) for record in ours.records)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The largest accuracy on old classes that was published without replay, and what ours and other readings keep there."""
+
+    dataset: str
+    case: int
+    published: float
+    ours: Value
+    reading: str  # of the others the one that keeps most
+    other: Value
+
+
+def baseline(evaluation: str = "batch") -> Baseline | None:
+    """None where its case was not run."""
+    kept = published[published.arm == "no-replay"]
+    row = kept.loc[kept.original_test_accuracy.idxmax()]
+    found: dict[str, list[Pair]] = {}
+    for pair in pairs():
+        run = pair.record["run"]
+        cell = (run["dataset"], run["case"], pair.arm, pair.measure, pair.evaluation)
+        if cell == (row.dataset, row.case, "no-replay", "original_test", evaluation):
+            found.setdefault(pair.reading, []).append(pair)
+    if not found:
+        return None
+    others = {reading: mean(pair.other for pair in chosen) for reading, chosen in found.items()}
+    most = max(others, key=lambda reading: others[reading])
+    # Over the runs of all readings, each once: the epochs need no run of their own, so they have every run.
+    ours_kept = mean(pair.ours for pair in found[f"epochs {EPOCHS[0]}"])
+    return Baseline(row.dataset, int(row.case), row.original_test_accuracy, ours_kept, most, others[most])
 
 
 def explains(judged: Judged) -> str:

@@ -159,7 +159,8 @@ def differing(evaluation: str = "batch", size: int = 12) -> Markdown:
     found.sort(key=lambda each: -abs(each.difference))
     rows = [
         (
-            title(each.dataset).html, each.case, plots.arm_name({"arm": each.arm, "memory_share": each.share}),
+            title(each.dataset).html, each.case,
+            plots.arm_name({"arm": each.arm, "memory_share": each.share}).replace(" ", "&nbsp;"),
             MEASURES[each.measure].lower(), f"{each.published:.4f}", in_table(number(each.ours)),
             f"± {each.half_width:.4f}", f"{each.difference:+.4f}".replace("-", "−"), other_readings.explains(each),
         )

@@ -79,10 +79,21 @@ def test_a_choice_is_compared_with_the_same_seed_alone(readings, module):
 
 def test_the_nearest_reading_is_said(readings, module):
     assert readings.nearest("replay", "original_test", "batch").reading == "carry-optimizer"
-    said = module("facts").nearest_readings()
+    said = module("facts").nearest_readings().data
     assert "old classes, replay: *momentum carried over*, [0.9]{" in said
     assert "instead of [3.9]{" in said
     assert "new classes, replay: none comes closer by half a point" in said
+
+
+def test_the_largest_published_baseline_is_found(readings, module):
+    found = readings.baseline()
+    assert found is None  # MNIST, case 3, is not among the runs
+    module("edition").ours.records[0]["run"]["case"] = module("edition").choices.records[0]["run"]["case"] = 3
+    readings.pairs.cache_clear()
+    found = readings.baseline()
+    assert (found.dataset, found.case, found.published, found.ours) == ("mnist", 3, 0.2003, 0)
+    assert (found.reading, found.other) == ("epochs 5", 0.05)  # momentum carried over keeps 0.04
+    assert "*at most 5 epochs* keeps most" in module("facts").largest_baseline().data
 
 
 def judged(module, arm, share, measure, half_width):
