@@ -23,6 +23,7 @@ from lr_core.training import Epoch
 from lr_lab.data import catalogue
 from lr_lab.files import absolute
 from lr_lab.runs import provenance, store
+from lr_lab.runs.bounds import bounds
 from lr_lab.runs.checkpoints import Checkpoints, Progress, restore, state, write_progress
 from lr_lab.runs.latent_plane import latent_plane
 from lr_lab.runs.probes import probe
@@ -120,6 +121,7 @@ def train(
             "predicted": [result["sample"]["predicted"] for result in results],
             "last_correct": [result["sample"]["last_correct"] for result in results],
         },
+        "bounds": bounds(first, settings.memory_shares),
     }
 
 

@@ -196,6 +196,8 @@ class Record(_Object):
     tasks: _ByTask[_Task]
     arms: Annotated[list[_Arm], Meta(min_length=1)]
     latents: _Latents
+    # `bounds.bounds`: classifier -> share of the old latents -> accuracy on old and new classes
+    bounds: dict[str, dict[str, tuple[Share, Share]]] | UnsetType = UNSET  # not in records from before
 
     def __post_init__(self) -> None:
         # `grid` shows settings on one line. This is no `Meta(pattern=...)` because msgspec 0.22.0 crashes where a string
