@@ -32,6 +32,7 @@ READINGS: dict[str, str] = {
     "batch 50": "test batches of 50",
     "batch 200": "test batches of 200",
     "batch all": "all of a task in one test batch",
+    "batch compressor": "compressor by batch statistics too",
     "reestimated memory": "averages anew: new, memory",
     "reestimated all": "averages anew: new, all old",
     **{f"epochs {number}": f"at most {number} epochs" for number in EPOCHS},

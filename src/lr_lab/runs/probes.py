@@ -25,25 +25,32 @@ def probe(sequence: TaskSequence) -> dict:
     """Accuracies, each a list by task, of the network as it is now.
 
     batch
-        Under "batch" statistics with test batches of another size: "50", "200", and "all" images of a task at once.
+        Under "batch" statistics with test batches of another size: "50", "200", and "all" images of a task at once. With a
+        frozen compressor also "compressor": its BatchNorm has the statistics of the test batch too.
     reestimated
         Under "running" statistics with averages taken anew from the finished network, over one pass through the new
         training images. Each batch is half new; its other half comes from the "memory", or from "all" training images
         of the task before. Not there without a memory, or where the compressor adapts.
     """
     network = copy.deepcopy(sequence.trainer.network)
+    is_frozen = sequence.trainer.network is sequence.classifier
+    latents = [inputs.test for inputs in sequence.inputs]
 
-    def accuracies(mode: str, size: int) -> list[float]:
+    def accuracies(mode: str, size: int, network: nn.Module = network, tests: list[Tensor] = latents) -> list[float]:
         unused = make_generator(sequence.seed)  # of mixed batches alone
-        tests = [inputs.test for inputs in sequence.inputs]
         with sequence.compute.autocast():
             found = metrics.predict(network, tests, mode, size, unused)
         return [metrics.accuracy(*pair) for pair in zip(found, (i.test_labels for i in sequence.inputs), strict=True)]
 
     with sequence.compute.sharing():
-        sizes = {str(size): size for size in BATCH_SIZES} | {"all": max(len(i.test) for i in sequence.inputs)}
+        sizes = {str(size): size for size in BATCH_SIZES} | {"all": max(map(len, latents))}
         found: dict = {"batch": {name: accuracies("batch", size) for name, size in sizes.items()}}
-        if sequence.memory is not None and sequence.trainer.network is sequence.classifier:
+        if is_frozen:
+            every = sequence.dataset.images.unsqueeze(1)
+            images = [every[task.test].to(sequence.compute.device) for task in sequence.tasks[: len(latents)]]
+            whole = nn.Sequential(copy.deepcopy(sequence.compressor), network)
+            found["batch"]["compressor"] = accuracies("batch", sequence.settings.batch_size, whole, images)
+        if is_frozen and sequence.memory is not None:
             found["reestimated"] = {}
             for name, old in {"memory": sequence.memory.latents, "all": sequence.inputs[-2].train}.items():
                 with sequence.compute.autocast():

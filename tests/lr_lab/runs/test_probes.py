@@ -15,7 +15,7 @@ from lr_lab.runs.probes import probe, reestimate
 
 @pytest.fixture(scope="module")
 def learned(digits, tiny, double):
-    settings = dataclasses.replace(tiny, images_per_class=100)
+    settings = dataclasses.replace(tiny, images_per_class=100, batch_size=50)
     return TaskSequence(digits, (CASES[1].first, CASES[1].second), share=0.25, settings=settings, compute=double).run()
 
 
@@ -37,6 +37,17 @@ def test_batches_of_the_trained_size_would_give_the_accuracy_of_the_arm(learned,
     monkeypatch.setattr("lr_lab.runs.probes.BATCH_SIZES", (learned.settings.batch_size,))
     found = probe(learned)["batch"][str(learned.settings.batch_size)]
     assert tuple(found) == learned.evaluations[-1].accuracy["batch"]
+
+
+def test_the_compressor_too_may_have_the_statistics_of_the_test_batch(learned, monkeypatch):
+    network = copy.deepcopy(nn.Sequential(learned.compressor, learned.classifier)).train()
+    tests = [learned.dataset.images[task.test].unsqueeze(1) for task in learned.tasks]
+    assert learned.settings.batch_size >= max(map(len, tests))  # one batch each
+    with torch.no_grad():
+        found = [
+            metrics.accuracy(network(t).argmax(1), i.test_labels) for t, i in zip(tests, learned.inputs, strict=True)
+        ]
+    assert probe(learned)["batch"]["compressor"] == found
 
 
 def test_averages_taken_anew_are_the_plain_mean_over_the_batches():
@@ -70,3 +81,4 @@ def test_each_arm_is_probed(watched):
     found = [arm["probes"] for arm in watched.result["arms"]]
     assert ["reestimated" in probes for probes in found] == [False, True, True, False]
     assert [len(probes["batch"]["all"]) for probes in found] == [1, 2, 2, 2]
+    assert ["compressor" in probes["batch"] for probes in found] == [False, True, True, False]
