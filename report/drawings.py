@@ -13,6 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from urllib.parse import quote
 
+import bounds as latent_bounds
 import charts
 import findings
 import numpy as np
@@ -299,6 +300,20 @@ def latents(dataset: str) -> Markdown:
     ]
     alt = f"Latents of test images of {title(dataset)} in two dimensions. {' '.join(said)}"
     return drawn(f"latents-{dataset}", charts.latents_grid(records, names), alt, data, _runs_of(dataset))
+
+
+def bounds() -> Markdown:
+    """Accuracy on old against new classes, of classifiers without gradients and of replay."""
+    data = latent_bounds.frame()
+    if data.empty:
+        return Markdown(f"*Classifiers on the latents: {NOT_RUN}.*")
+    said = [
+        f"{title(row.dataset)}, {latent_bounds.METHODS[row.method]} with {row.share:.0%} of the old latents: "
+        f"{100 * row.old:.1f} and {100 * row.new:.1f} %"
+        for row in data.itertuples()
+    ]
+    figure = charts.bounds(data, latent_bounds.METHODS, {name: title(name) for name in data.dataset})
+    return drawn("bounds", figure, f"Accuracy on old and new classes. {'; '.join(said)}.", data, _runs_of())
 
 
 def averages() -> Markdown:
