@@ -28,7 +28,7 @@ REPORT = Path(__file__).resolve().parents[2] / "report"
 def one_run(paper, record, monkeypatch):
     """The paper as if the one small run were all there is."""
     monkeypatch.setitem(paper.edition.ours.__dict__, "records", [record])
-    for others in (paper.edition.literal, paper.edition.bf16):
+    for others in (paper.edition.literal, paper.edition.choices, paper.edition.bf16):
         monkeypatch.setitem(others.__dict__, "records", [])
     monkeypatch.setattr(paper.edition.ours, "settings", records_settings(record))
     return record
@@ -253,6 +253,7 @@ def with_plain_sgd(paper, record, monkeypatch):
     monkeypatch.setitem(paper.edition.ours.__dict__, "records", runs)
     monkeypatch.setitem(paper.edition.literal.__dict__, "records", [made("literal", "mnist", 1, 0.04)])
     monkeypatch.setitem(paper.edition.bf16.__dict__, "records", [])
+    monkeypatch.setitem(paper.edition.choices.__dict__, "records", [])
 
 
 @pytest.fixture
