@@ -175,6 +175,16 @@ def nearest(arm: str, measure: str, evaluation: str) -> Distance | None:
     return max(found, key=lambda d: d.ours - d.other, default=None)
 
 
+def largest_shift(evaluation: str, measure: str = "original_test") -> Value | None:
+    """The largest mean change of accuracy after replay by a choice that was trained, without its sign."""
+    found = [
+        abs(d.shift)
+        for d in distances()
+        if d.reading in CHOICES and (d.arm, d.measure, d.evaluation) == ("replay", measure, evaluation)
+    ]
+    return max(found, default=None)
+
+
 AVERAGES = {
     "running": "running averages of training",
     "memory": "taken anew: new images and the memory",

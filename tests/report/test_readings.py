@@ -85,6 +85,11 @@ def test_the_nearest_reading_is_said(readings, module):
     assert "new classes, replay: none comes closer by half a point" in said
 
 
+def test_the_largest_shift_is_of_a_trained_choice(readings):
+    assert readings.largest_shift("batch") == pytest.approx(0.03)  # at most 10 epochs shifts by 0.05
+    assert readings.largest_shift("batch", "test") == pytest.approx(0.01)
+
+
 def test_the_largest_published_baseline_is_found(readings, module):
     found = readings.baseline()
     assert found is None  # MNIST, case 3, is not among the runs
