@@ -113,9 +113,8 @@ def differences(page: Page, pdf: Print) -> list[str]:
             places[mark] = start.end()
     for mark, start in places.items():
         part = pdf.text[start : min((place for place in places.values() if place > start), default=len(pdf.text))]
-        part = re.sub(
-            r"(?<=not run)(?=\d)", " ", part
-        )  # what is extracted of a cell over several rows touches the one before
+        # What is extracted of a cell over several rows touches the one before.
+        part = re.sub(r"(?<=not run)(?=\d)|(?<=\d)(?=[a-z]{3})", " ", part)
         cells = page.tables[mark]
         lacking = Counter(re.findall(NUMBER, " ".join(cells))) - Counter(re.findall(NUMBER, part))
         found += [f"{mark}: {value} not in the PDF" for value in lacking]

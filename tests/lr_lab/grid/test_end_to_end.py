@@ -356,7 +356,7 @@ def test_results_are_tidy(grid, tmp_path):
     with (tmp_path / "r.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
-        "profile", "dataset", "case", "seed", "arm", "evaluation", "memory_images_percent", "train_accuracy",
+        "profile", "dataset", "case", "seed", "arm", "choice", "evaluation", "memory_images_percent", "train_accuracy",
         "test_accuracy", "original_test_accuracy", "epochs", "seconds", "memory_bytes",
     ]  # fmt: skip
     assert len(rows) == 4 * 3  # arms of the smoke profile, evaluation modes

@@ -72,7 +72,11 @@ def lab(tmp_path_factory):
 def page(lab, chromium):
     context = chromium.new_context(viewport={"width": 1300, "height": 1000})
     context.set_default_timeout(PATIENCE)
-    yield context.new_page()
+    page = context.new_page()
+    # On a busy machine JupyterLab asks for a kernel when its list of them comes too late; the one of the notebook is chosen.
+    question = page.locator("dialog.jp-Dialog", has_text="Select Kernel")
+    page.add_locator_handler(question, lambda dialog: dialog.locator("button.jp-mod-accept").click())
+    yield page
     context.close()
 
 
