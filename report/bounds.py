@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pandas as pd
 from edition import ours
-from facts import task_images
 from findings import mean_over_cases
 from sourced import Value, accuracy, source
 from titles import title
@@ -31,8 +30,10 @@ def records() -> list[dict]:
 
 def runs() -> str:
     """How many runs of which data sets have bounds."""
-    names = dict.fromkeys(title(record["run"]["dataset"]) for record in records())
-    return f"{count(len(records()))} {'run' if len(records()) == 1 else 'runs'}{' of ' if names else ''}{listed(names) if names else ''}"
+    found = [title(record["run"]["dataset"]) for record in records()]
+    if not found:
+        return "no runs"
+    return f"{count(len(found))} {'run' if len(found) == 1 else 'runs'} of {listed(dict.fromkeys(found))}"
 
 
 def value(method: str, share: float, task: str, dataset: str | None = None) -> Value | None:
@@ -66,11 +67,6 @@ def _values(method: str, share: float, task: str, dataset: str | None) -> Iterat
 def gaussian_bytes(classes: int = 5) -> int:
     """What a mean and a covariance in single precision take for each class, a symmetric matrix stored once."""
     return 4 * classes * (LATENT_VALUES + LATENT_VALUES * (LATENT_VALUES + 1) // 2)
-
-
-def memory_bytes(share: float) -> int:
-    """What a memory takes whose task has classes of one size: four bytes a value, one a label."""
-    return round(share * task_images()) * (4 * LATENT_VALUES + 1)
 
 
 def frame() -> pd.DataFrame:

@@ -236,6 +236,11 @@ def error_bars(errors: pd.DataFrame) -> Figure:
     return figure
 
 
+def _legend_marks(styles: Mapping[Any, tuple[str, str]], names: Mapping[Any, str], size: float) -> list[Line2D]:
+    """A mark for each name, by its shape and colour."""
+    return [Line2D([], [], **mark(shape, size, colour), label=names[key]) for key, (shape, colour) in styles.items()]
+
+
 @styled
 def readings(distances: pd.DataFrame, names: Mapping[str, str], kinds: Mapping[tuple[str, str], str]) -> Figure:
     """How far ours (open) and another reading (filled) lie from the published numbers: an axis for each mode.
@@ -268,9 +273,7 @@ def readings(distances: pd.DataFrame, names: Mapping[str, str], kinds: Mapping[t
     axes[0].set_yticks(range(len(rows)), [names[name] for name in rows], fontsize=7)
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     axes[0].set_xlim(left=0)
-    marks = [
-        Line2D([], [], **mark(*styles[kind][:1], 3.6, styles[kind][1]), label=name) for kind, name in kinds.items()
-    ]
+    marks = _legend_marks(styles, kinds, 3.6)
     marks += [Line2D([], [], **mark("o", 3.6, "#555555", hollow=True), label="open: ours")]
     figure.legend(handles=marks, loc="outside upper center", ncols=len(marks))
     return figure
@@ -300,8 +303,7 @@ def bounds(values: pd.DataFrame, names: Mapping[str, str], titles: Mapping[str, 
                 axis.plot([x], [y], **mark(shape, float(size), colour))
         axis.set(title=titles[name], xlabel="accuracy on old classes, percent")
     axes[0].set_ylabel("accuracy on new classes, percent")
-    handles = [Line2D([], [], **mark(*style[:1], 4.2, style[1]), label=names[name]) for name, style in styles.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    figure.legend(handles=_legend_marks(styles, names, 4.2), loc="outside upper center", ncols=3)
     return figure
 
 
@@ -327,8 +329,7 @@ def averages(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         axis.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(memories)), memories)
     axes[0].set_ylim(len(memories) - 0.5, -0.5)
-    handles = [Line2D([], [], **mark(*style[:1], 4.2, style[1]), label=names[name]) for name, style in styles.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    figure.legend(handles=_legend_marks(styles, names, 4.2), loc="outside upper center", ncols=2)
     return figure
 
 

@@ -16,6 +16,7 @@ from verdicts import counts, decided
 from words import NOT_RUN, count, listed
 
 from lr_core.memory import pixel_share
+from lr_core.models import LATENT_VALUES
 from lr_core.settings import EVALUATIONS
 from lr_lab.data import catalogue
 from lr_lab.runs.profiles import find_profile
@@ -75,7 +76,7 @@ def claim_counts() -> str:
 
 
 def nearest_readings() -> Markdown:
-    """The reading that comes closest to each kind of published number under the closest mode, in sentences."""
+    """For each kind of published number the reading that comes closest under batch statistics, in a sentence."""
     parts = []
     for (arm, measure), kind in readings.KINDS.items():
         found = readings.nearest(arm, measure, "batch")
@@ -115,6 +116,11 @@ def differences_by_memory(measure: str, evaluation: str = "batch") -> Markdown:
 def task_images() -> int:
     """Training images of a task in the sets whose classes have one size."""
     return round(ours.settings.train_share * catalogue.describe("fashion-mnist").images / 2)
+
+
+def memory_bytes(share: float) -> int:
+    """What a memory takes whose task has classes of one size: four bytes a value, one a label."""
+    return round(share * task_images()) * (4 * LATENT_VALUES + 1)
 
 
 def mnist_task_sizes() -> str:

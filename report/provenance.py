@@ -22,7 +22,7 @@ def page(record: dict) -> str:
 
 
 def _references(sources: Iterable[str]) -> str:
-    """ "0-2,5:1,3": arms 1 and 3 of the cited runs 0 to 2 and 5, by their places. Short, for a page has thousands."""
+    """Arms by their places: "0-2,5:1,3" is arms 1 and 3 of the cited runs 0 to 2 and 5. Short, for a page has thousands."""
     places = {run_name(record): place for place, record in enumerate(cited_records())}
     arms: dict[int, list[int]] = {}
     for name in sources:

@@ -170,7 +170,7 @@ def distance(reading: str, arm: str, measure: str, evaluation: str) -> Distance 
 
 
 def nearest(arm: str, measure: str, evaluation: str) -> Distance | None:
-    """The reading that comes closest to the published numbers, compared with ours; None where nothing was compared."""
+    """The reading that gains most on ours in distance from the published numbers; None where nothing was compared."""
     found = [d for d in distances() if (d.arm, d.measure, d.evaluation) == (arm, measure, evaluation)]
     return max(found, key=lambda d: d.ours - d.other, default=None)
 
@@ -202,16 +202,26 @@ def averages(measure: str, kind: str, share: float | None = None) -> Value | Non
             anew = arm.get("probes", {}).get("reestimated")
             if anew is None or share not in (None, arm["memory_share"]):
                 continue
-            value = accuracy(record, arm, kind, measure) if kind in EVALUATIONS else None
-            if value is None:
-                value = Value(anew[kind][measure == "test"], [source(record, arm)])
-            found.append((record, value))
+            if kind in EVALUATIONS:
+                found.append((record, accuracy(record, arm, kind, measure)))
+            else:
+                found.append((record, Value(anew[kind][measure == "test"], [source(record, arm)])))
     return mean_over_cases(found)
 
 
 def probed_runs() -> int:
     """How many runs were probed."""
     return sum(any("probes" in arm for arm in record["arms"]) for record in ours.records)
+
+
+def _by_reading(*number: object) -> dict[str, list[Pair]]:
+    """The pairs of one published number: data set, case, arm, share, measure and evaluation mode."""
+    found: dict[str, list[Pair]] = {}
+    for pair in pairs():
+        run = pair.record["run"]
+        if (run["dataset"], run["case"], pair.arm, pair.share, pair.measure, pair.evaluation) == number:
+            found.setdefault(pair.reading, []).append(pair)
+    return found
 
 
 @dataclass(frozen=True)
@@ -230,12 +240,7 @@ def baseline(evaluation: str = "batch") -> Baseline | None:
     """None where its case was not run."""
     kept = published[published.arm == "no-replay"]
     row = kept.loc[kept.original_test_accuracy.idxmax()]
-    found: dict[str, list[Pair]] = {}
-    for pair in pairs():
-        run = pair.record["run"]
-        cell = (run["dataset"], run["case"], pair.arm, pair.measure, pair.evaluation)
-        if cell == (row.dataset, row.case, "no-replay", "original_test", evaluation):
-            found.setdefault(pair.reading, []).append(pair)
+    found = _by_reading(row.dataset, row.case, "no-replay", None, "original_test", evaluation)
     if not found:
         return None
     others = {reading: mean(pair.other for pair in chosen) for reading, chosen in found.items()}
@@ -250,13 +255,8 @@ def explains(judged: Judged) -> str:
 
     The nearest of them if there are several; "none" if there is none, and "not tried" without a trained reading.
     """
-    near: dict[str, list[float]] = {}
-    for pair in pairs():
-        run = pair.record["run"]
-        cell = (run["dataset"], run["case"], pair.arm, pair.share, pair.measure, pair.evaluation)
-        if cell == (judged.dataset, judged.case, judged.arm, judged.share, judged.measure, judged.evaluation):
-            near.setdefault(pair.reading, []).append(float(pair.other) - pair.published)
-    by_distance = {reading: abs(fmean(found)) for reading, found in near.items()}
+    near = _by_reading(judged.dataset, judged.case, judged.arm, judged.share, judged.measure, judged.evaluation)
+    by_distance = {reading: abs(fmean(p.other - p.published for p in found)) for reading, found in near.items()}
     inside = [reading for reading, value in by_distance.items() if value <= (judged.half_width or 0)]
     if inside:
         return READINGS[min(inside, key=lambda reading: by_distance[reading])]

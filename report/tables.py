@@ -10,7 +10,7 @@ import readings as other_readings
 import torch
 from edition import PROFILE, Runs, bf16, cited, literal, ours
 from effects import effects as of_seeds
-from facts import task_images
+from facts import memory_bytes, task_images
 from findings import gaps, mean_gap, paired
 from IPython.display import Markdown
 from provenance import in_table, number, page, points_alone
@@ -20,7 +20,6 @@ from titles import title
 from verdicts import RULE, Judged, decided, half_width_of_mean
 from words import NOT_RUN, hours
 
-from lr_core import models
 from lr_core.memory import pixel_share
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
@@ -308,7 +307,7 @@ def budgets() -> Markdown:
                 f"{100 * share:g} %",
                 f"{kept:,}",
                 f"{100 * pixel_share(kept, images):.3f} %",
-                f"{kept * (4 * models.LATENT_VALUES + 1):,}",
+                f"{memory_bytes(share):,}",
                 f"{100 * 4 * pixel_share(kept, images):.2f} %",
             )
         )

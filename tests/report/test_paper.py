@@ -27,9 +27,8 @@ REPORT = Path(__file__).resolve().parents[2] / "report"
 @pytest.fixture
 def one_run(paper, record, monkeypatch):
     """The paper as if the one small run were all there is."""
-    monkeypatch.setitem(paper.edition.ours.__dict__, "records", [record])
-    for others in (paper.edition.literal, paper.edition.choices, paper.edition.bf16):
-        monkeypatch.setitem(others.__dict__, "records", [])
+    for runs in paper.edition.cited:
+        monkeypatch.setitem(runs.__dict__, "records", [record] if runs is paper.edition.ours else [])
     monkeypatch.setattr(paper.edition.ours, "settings", records_settings(record))
     return record
 

@@ -78,7 +78,7 @@ def digest(value: object) -> str:
 
 
 def make_record(run: RunId, settings: Settings, result: dict[str, object]) -> dict:
-    """The whole record of a finished run, from what `protocol.Run.result` returned."""
+    """The whole record of a finished run, from what `execute.train` returned."""
     basis = run.basis(settings)
     content = {"schema": SCHEMA_VERSION, "key": digest(basis), "profile": run.profile, **basis, **result}
     return content | {"sha256": digest(content)}

@@ -26,7 +26,8 @@ def table(records: Iterable[dict]) -> pd.DataFrame:
     rows = [
         (
             record["profile"], *(record["run"][name] for name in ("dataset", "case", "seed")), arm["arm"],
-            arm.get("choice", float("nan")), evaluation, _percent(arm), *(arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")),
+            arm.get("choice", float("nan")), evaluation, _percent(arm),
+            *(arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")),
             arm["epochs"], round(arm["seconds"], 1), arm["memory_bytes"],
         )
         for record in records for arm in record["arms"] for evaluation in EVALUATIONS
