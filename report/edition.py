@@ -50,7 +50,8 @@ class Runs:
         kept = []
         for record in store.read_all(self.runs, self.profile) if self.cited else []:
             run = run_id(record)
-            if (run.dataset not in find_profile(self.profile).datasets) != added:
+            profile = find_profile(self.profile)
+            if (run.dataset not in (*profile.datasets, *profile.in_case_1)) != added:
                 continue
             if record["key"] == run.key(self.settings):
                 kept.append(record)
@@ -93,8 +94,7 @@ class Runs:
     @property
     def expected(self) -> int:
         """How many runs the profile has when all are done."""
-        chosen = find_profile(self.profile)
-        return len(chosen.datasets) * len(chosen.cases) * len(chosen.seeds)
+        return len(find_profile(self.profile).runs_of())
 
     @property
     def datasets(self) -> list[str]:
@@ -103,15 +103,18 @@ class Runs:
         return [name for name in catalogue.DATASETS if name in known]
 
 
-if find_profile(PROFILE).settings.choices:
-    raise UsageError(f"profile {PROFILE} has other readings of the paper; they are shown in the document of `paper`")
+# Profiles that are shown in the paper, and have no document of their own.
+BEYOND = ("bounds", "training", "bytes", "unlike", "longer", "gap")
+if PROFILE in (*BEYOND, "choices", "smoke-longer"):
+    raise UsageError(f"profile {PROFILE} has no document of its own; its runs are shown in the document of `paper`")
 
 ours = Runs(PROFILE)
 # Compared with `ours` in the paper alone: a document of another profile shows that profile and no other.
 literal = Runs("literal", cited=PROFILE == "paper")  # plain SGD
 bf16 = Runs("bf16", cited=PROFILE == "paper")  # one case in bfloat16
 choices = Runs("choices", cited=PROFILE == "paper")  # other readings of what is open
-cited = tuple(runs for runs in (ours, literal, choices, bf16) if runs.cited)
+beyond = {name: Runs(name, cited=PROFILE == "paper") for name in BEYOND}
+cited = tuple(runs for runs in (ours, literal, choices, bf16, *beyond.values()) if runs.cited)
 
 
 def cited_records() -> list[dict]:

@@ -12,7 +12,6 @@ from published import published_value
 from sourced import Value, accuracy, mean, run_id, source
 from words import NOT_RUN
 
-from lr_core import metrics
 from lr_core.settings import EVALUATIONS
 from lr_lab.runs import results
 
@@ -142,7 +141,7 @@ def errors(kind: str, evaluation: str, share: float | None, name: str = "replay"
         if arm["memory_share"] == share:
             first, second = (record["tasks"][task]["classes"] for task in ("first", "second"))
             by_kind = dict(
-                zip(("task", "class"), metrics.errors(arm["confusion"][evaluation], first, second), strict=True)
+                zip(("task", "class"), results.error_kinds(arm["confusion"][evaluation], first, second), strict=True)
             )
             found.append((record, Value(by_kind[kind], [source(record, arm)])))
     return mean_over_cases(found)

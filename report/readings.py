@@ -19,16 +19,15 @@ from published import MEASURES, published, published_value
 from sourced import Value, accuracy, mean, source
 from verdicts import Judged
 
-from lr_core.settings import CHOICES, EVALUATIONS
+from lr_core.settings import EVALUATIONS
 from lr_lab.runs import results
+from lr_lab.runs.variants import READINGS as TRAINED
+from lr_lab.runs.variants import VARIANTS
 
 EPOCHS = (5, 10, 20)
 
 READINGS: dict[str, str] = {
-    "carry-optimizer": "momentum carried over",
-    "memory-first": "memory before the new batch",
-    "whole-memory": "all of the memory at once",
-    "adapting": "compressor's normalisation adapts",
+    **{name: VARIANTS[name].words for name in TRAINED},
     "batch 50": "test batches of 50",
     "batch 200": "test batches of 200",
     "batch all": "all of a task in one test batch",
@@ -180,7 +179,7 @@ def largest_shift(evaluation: str, measure: str = "original_test") -> Value | No
     found = [
         abs(d.shift)
         for d in distances()
-        if d.reading in CHOICES and (d.arm, d.measure, d.evaluation) == ("replay", measure, evaluation)
+        if d.reading in TRAINED and (d.arm, d.measure, d.evaluation) == ("replay", measure, evaluation)
     ]
     return max(found, default=None)
 
@@ -260,7 +259,7 @@ def explains(judged: Judged) -> str:
     inside = [reading for reading, value in by_distance.items() if value <= (judged.half_width or 0)]
     if inside:
         return READINGS[min(inside, key=lambda reading: by_distance[reading])]
-    return "none" if set(CHOICES) & set(near) else "not tried"
+    return "none" if set(TRAINED) & set(near) else "not tried"
 
 
 def frame() -> pd.DataFrame:

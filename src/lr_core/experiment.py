@@ -72,13 +72,13 @@ class TaskSequence:
     share : of each finished task's training images that is kept as latents; None replays nothing
     seed : draws split, weights, batches and memory
     settings : of training, the paper's by default; `memory_shares` and `latent_sample` are not used
-    frozen : whether the compressor stays as the first task left it. By default with replay only, as in the paper:
-        stored latents hold for one compressor. Without replay the whole network goes on learning
+    frozen : whether the compressor stays as the first task left it. By default with replay of latents only, as in the
+        paper: stored latents hold for one compressor. Else the whole network goes on learning
     compressor : another one: (n, 1, 28, 28) floats in [0, 1] -> latents; (n, 1, 6, 6) for the paper's classifier
     classifier : another one: latents -> (n, 10) log-probabilities
     policy : which latents are kept
     compute : device and precision; `device.resolve` finds them where not given
-    accelerate : called with each network; `fast.accelerate` makes the paper's networks about three times as fast
+    accelerate : called with each network, which it may change; `fast.accelerate` makes the paper's about three times as fast
 
     Attributes
     ----------
@@ -97,9 +97,9 @@ class TaskSequence:
         compute: Compute | None = None, accelerate: Callable[[nn.Module], object] | None = None,
     ) -> None:  # fmt: skip
         check_tasks(tasks, len(dataset.class_names))
-        self._choose(share, frozen, policy)
         self.dataset, self.seed = dataset, seed
         self.settings = settings = settings or Settings()
+        self._choose(share, frozen, policy)
         self.compute = compute or resolve(settings.precision)
         self.tasks = [split(dataset, task, settings, seed) for task in tasks]
         self.compressor, self.classifier = self._networks(compressor, classifier)
@@ -132,7 +132,7 @@ class TaskSequence:
     def begin(self) -> Evaluation:
         """Prepare the next task, freeze and fill the memory where that is due, and evaluate before the first epoch."""
         number, frozen = len(self.learned), self._is_frozen
-        adapting = frozen and "adapting" in self.settings.choices
+        adapting, raw = (frozen and choice in self.settings.choices for choice in ("adapting", "raw"))
         if frozen:
             freeze(self.compressor)
         self.inputs = [self._of_task(place, frozen) for place in range(number + 1)]
@@ -145,7 +145,7 @@ class TaskSequence:
             self.classifier if frozen and not adapting else nn.Sequential(self.compressor, self.classifier),
             new.train, new.train_labels, settings=self.settings, compute=self.compute,
             generator=make_generator(self.seed, "batches", *self._purpose(number)), memory=self.memory,
-            replaying=self.classifier if adapting else None,
+            replaying=self.classifier if adapting else nn.Sequential(self.compressor, self.classifier) if raw else None,
         )  # fmt: skip
         before, self._optimizer = self._optimizer, self.trainer.optimizer.state
         if "carry-optimizer" in self.settings.choices:
@@ -183,12 +183,15 @@ class TaskSequence:
         return self.frozen and len(self.learned) > 0
 
     def _choose(self, share: float | None, frozen: bool | None, policy: Policy) -> None:
+        replays_latents = share is not None and "raw" not in self.settings.choices
         if share is not None:
             check_share(share)
-            if frozen is False:
-                raise UsageError("replay of latents needs a frozen compressor: stored latents hold for one compressor")
+        if frozen is False and replays_latents:
+            raise UsageError("replay of latents needs a frozen compressor: stored latents hold for one compressor")
         self.share, self.policy = share, policy
-        self.frozen = share is not None if frozen is None else frozen
+        self.frozen = replays_latents if frozen is None else frozen
+        if self.frozen and len({"adapting", "raw", "mixed-batches"}.intersection(self.settings.choices)) > 1:
+            raise UsageError("choices: with a frozen compressor, choose one of adapting, raw and mixed-batches")
 
     def _of_task(self, number: int, encoded: bool) -> Inputs:
         if encoded and number in self._latents:
@@ -203,9 +206,10 @@ class TaskSequence:
 
     def _remember(self, number: int) -> None:
         assert self.share is not None
-        draw, task = make_generator(self.seed, "memory", *([number] if number else [])), self.inputs[number]
+        draw = make_generator(self.seed, "memory", *([number] if number else []))
+        task = self._of_task(number, "raw" not in self.settings.choices)
         kept = self.policy(task.train, task.train_labels, self.share, draw)
-        self.kept.append(LatentMemory(kept.latents, kept.labels, self.tasks[number].train[kept.positions.cpu()]))
+        self.kept.append(dataclasses.replace(kept, positions=self.tasks[number].train[kept.positions.cpu()]))
 
     def _purpose(self, number: int) -> list[object]:
         """The words in the seed of the batches. The paper's arms have their names."""
@@ -265,12 +269,12 @@ class TaskSequence:
         if not self.kept:
             return None
         parts = zip(*((kept.latents, kept.labels, kept.positions) for kept in self.kept), strict=True)
-        return LatentMemory(*(torch.cat(part) for part in parts))
+        return LatentMemory(*(torch.cat(part) for part in parts), self.kept[0].bits)
 
     @property
     def memory_bytes(self) -> int:
-        """What has to be stored in single precision: four bytes a value, one a label."""
-        return sum(4 * kept.latents.numel() + len(kept) for kept in self.kept)
+        """What has to be stored: `LatentMemory.bytes` of each finished task."""
+        return sum(kept.bytes for kept in self.kept)
 
     def matrix(self, mode: str = "mixed") -> list[tuple[float, ...]]:
         """The accuracy matrix R of `metrics.forgetting`; its last row is the present one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,22 +14,29 @@ from lr_core.settings import check_share
 
 @dataclass(frozen=True)
 class LatentMemory:
-    """Latents of some training images of the first task, with their labels (section 5 of the paper).
+    """Latents of some training images of a task, with their labels (section 5 of the paper); or the images themselves.
 
     Invariant: row i of `latents`, `labels` and `positions` is one and the same image.
     """
 
-    latents: Tensor  # (m, 1, 6, 6) float32 (float64 in double precision)
+    latents: Tensor  # (m, 1, 6, 6) float32 (float64 in double precision), or (m, 1, 28, 28) uint8 images
     labels: Tensor  # (m,) uint8: a label needs one byte
     positions: Tensor  # (m,) int64 into the training images that it was chosen from
+    bits: int = 32  # of a latent's value, as it is stored
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def bytes(self) -> int:
-        """Size: for each image 36 values of four bytes and one label of one byte, so 145 (more in double precision)."""
-        return self.latents.nbytes + self.labels.nbytes
+        """Size when stored: for each image 36 values of `bits` and a label of one byte, so 145 bytes in single precision.
+
+        Of fewer bits, also the least and the largest of each of the 36 values, of four bytes each. A raw image has 785.
+        """
+        values = self.latents.numel()
+        if not self.latents.is_floating_point():
+            return values + len(self)
+        return math.ceil(values * self.bits / 8) + len(self) + (0 if self.bits == 32 else 8 * values // len(self))
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One replay batch: (k, 1, 6, 6) latents and (k,) int64 labels, k = min(size, m).

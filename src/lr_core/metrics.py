@@ -1,4 +1,4 @@
-"""What is measured: predictions under the three evaluation modes, accuracy, confusion, forgetting, kinds of errors."""
+"""What is measured: predictions under the three evaluation modes, accuracy, confusion, forgetting."""
 
 from __future__ import annotations
 
@@ -83,36 +83,13 @@ def forgetting(matrix: Sequence[Sequence[float]]) -> float | None:
 
     Row i of the accuracy matrix R holds, after task i, the accuracy on the test images of tasks 0 to i. With T tasks:
     sum over i < T of (R[i][i] - R[T][i]), divided by T - 1. None for one task. With two tasks this is the measure of
-    Chaudhry et al. (2018). Negative where later tasks helped.
+    Chaudhry et al. (2018), with the other sign the backward transfer of Lopez-Paz and Ranzato (2017).
 
     >>> forgetting([[1.0], [0.5, 0.75], [0.25, 0.25, 1.0]])
     0.625
     """
     lost = [row[place] - matrix[-1][place] for place, row in enumerate(matrix[:-1])]
     return sum(lost) / len(lost) if lost else None
-
-
-def backward_transfer(matrix: Sequence[Sequence[float]]) -> float | None:
-    """What later tasks did to earlier ones: `forgetting` with the other sign (Lopez-Paz and Ranzato, 2017).
-
-    >>> backward_transfer([[0.5], [0.75, 1.0]])
-    0.25
-    """
-    return None if (lost := forgetting(matrix)) is None else -lost
-
-
-def errors(confusion: Sequence[Sequence[int]], task: Sequence[int], others: Sequence[int]) -> tuple[float, float]:
-    """Errors on the test images of a task, as shares of them: taken for a class of other tasks, and of the task itself.
-
-    The two add up to 1 - accuracy, where no image is taken for a class of no task.
-
-    >>> errors([[6, 2, 2], [1, 9, 0], [0, 0, 5]], task=[0, 1], others=[2])
-    (0.1, 0.15)
-    """
-    images = sum(sum(confusion[true]) for true in task)
-    wrong_task = sum(confusion[true][predicted] for true in task for predicted in others)
-    wrong_class = sum(confusion[true][predicted] for true in task for predicted in task if predicted != true)
-    return wrong_task / images, wrong_class / images
 
 
 def is_evaluated(epoch: int) -> bool:

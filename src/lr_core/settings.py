@@ -33,8 +33,11 @@ CHOICES = {
     "memory-first": "the update on the memory comes before the one on a new batch",
     "whole-memory": "an update on the memory takes all of it, not at most one batch",
     "adapting": "the frozen compressor's BatchNorm goes on with each new batch, its weights stay",
+    "mixed-batches": "one update takes a new batch and one of the memory together",
+    "raw": "the memory holds images, not latents; nothing is frozen unless that is asked for",
 }
-"""Other readings of what the paper leaves open. All but the first change nothing where there is no memory."""
+"""Other ways to learn the second task: four readings of what the paper leaves open, two that it does not have. All but the
+first change nothing where there is no memory."""
 
 WHOLE = "a whole number of at least {}, below 2**31"
 LIMIT = 2**31  # every whole number that can be set is below it; PyTorch bears no larger ones everywhere

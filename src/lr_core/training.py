@@ -54,6 +54,7 @@ class Trainer:
         self.network, self.inputs, self.labels, self.memory = network, inputs, labels, memory
         self.settings, self.compute, self.generator = settings, compute, generator
         self.memory_first, self.replaying = "memory-first" in settings.choices, replaying or network
+        self.mixed = "mixed-batches" in settings.choices
         self.replay_size = len(memory) if memory and "whole-memory" in settings.choices else settings.batch_size
         self.optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
         self.latest: Epoch | None = None
@@ -72,12 +73,16 @@ class Trainer:
         loss = torch.zeros((), dtype=torch.float32, device=self.inputs.device)
         for positions in batches(len(self.inputs), self.settings.batch_size, self.generator):
             chosen = positions.to(self.inputs.device)
+            batch, targets = self.inputs[chosen], self.labels[chosen]
             if self.memory_first:
                 self._replay()
-            batch_correct, batch_loss = self._update(self.network, self.inputs[chosen], self.labels[chosen])
+            if self.mixed and self.memory is not None:
+                latents, kept = self.memory.draw(self.replay_size, self.generator)
+                batch, targets = torch.cat([batch, latents]), torch.cat([targets, kept])
+            batch_correct, batch_loss = self._update(self.network, batch, targets, len(chosen))
             correct += batch_correct
             loss += batch_loss
-            if not self.memory_first:
+            if not self.memory_first and not self.mixed:
                 self._replay()
         return Epoch(number, correct.item() / len(self.inputs), loss.item() / len(self.inputs))
 
@@ -93,9 +98,11 @@ class Trainer:
 
     def _replay(self) -> None:
         if self.memory is not None:
-            self._update(self.replaying, *self.memory.draw(self.replay_size, self.generator))
+            latents, labels = self.memory.draw(self.replay_size, self.generator)
+            self._update(self.replaying, latents, labels, len(labels))
 
-    def _update(self, network: nn.Module, batch: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _update(self, network: nn.Module, batch: Tensor, targets: Tensor, new: int) -> tuple[Tensor, Tensor]:
+        """One update; returns how many of the first `new` images were right, and the sum of their losses."""
         with self.compute.autocast():
             log_probabilities = network(batch)
         # Negative log-likelihood of the log-softmax that ends Table 2 is the cross entropy.
@@ -104,5 +111,6 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
         with torch.no_grad():
-            correct = (log_probabilities.argmax(dim=1) == targets).sum()
-        return correct, loss.detach() * len(targets)
+            correct = (log_probabilities[:new].argmax(dim=1) == targets[:new]).sum()
+            of_new = loss if new == len(targets) else F.nll_loss(log_probabilities[:new], targets[:new])
+        return correct, of_new.detach() * new

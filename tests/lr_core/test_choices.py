@@ -1,4 +1,4 @@
-"""Other readings of the paper: what each changes in the second task, and what it leaves alone."""
+"""Other ways to learn the second task: what each changes, and what it leaves alone."""
 
 import copy
 import dataclasses
@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 import torch
 
+from lr_core.errors import UsageError
 from lr_core.experiment import TaskSequence
 from lr_core.models import Compressor
 from lr_core.settings import CHOICES
@@ -26,9 +27,9 @@ def updates(monkeypatch):
     """(network, batch) of each update."""
     seen, update = [], Trainer._update
 
-    def watching(trainer, network, batch, targets):
+    def watching(trainer, network, batch, *rest):
         seen.append((network, batch))
-        return update(trainer, network, batch, targets)
+        return update(trainer, network, batch, *rest)
 
     monkeypatch.setattr(Trainer, "_update", watching)
     return seen
@@ -120,6 +121,66 @@ def test_of_three_tasks_the_second_is_remembered_by_the_adapted_compressor(digit
     with torch.no_grad():
         torch.testing.assert_close(sequence.kept[1].latents, adapted.eval()(images))
     assert type(adapted) is Compressor
+
+
+def test_mixed_batches_have_as_many_images_as_two_updates(learned, updates):
+    sequence = learned.branch(0.25, choices=("mixed-batches",)).run()
+    both = [batch for _, batch in updates]
+    ordinary = learned.branch(0.25)
+    updates.clear()
+    ordinary.run()
+    apart = [batch for _, batch in updates]
+    assert 2 * len(both) * ordinary.trainer.latest.number == len(apart) * sequence.trainer.latest.number
+    assert torch.equal(both[0], torch.cat(apart[:2]))  # the same images are drawn
+
+
+def test_in_mixed_batches_accuracy_and_loss_are_of_new_images(learned, monkeypatch):
+    sequence = learned.branch(0.25, choices=("mixed-batches",))
+    sequence.begin()
+    trainer, found = sequence.trainer, []
+    monkeypatch.setattr(trainer.network, "forward", lambda batch: torch.log_softmax(_always(batch, 5), 1))
+    monkeypatch.setattr(trainer.optimizer, "step", lambda: found.append(None))
+    epoch = next(trainer.epochs())
+    assert epoch.train_accuracy == (sequence.inputs[1].train_labels == 5).double().mean()
+    expected = torch.where(sequence.inputs[1].train_labels == 5, *_losses())
+    assert epoch.loss == pytest.approx(expected.mean().item(), rel=1e-5)
+    assert len(found) == 5  # 180 images in batches of 40, and a step for each
+
+
+def _always(batch, number):
+    scores = torch.zeros(len(batch), 10, dtype=batch.dtype, requires_grad=True)
+    return scores + torch.nn.functional.one_hot(torch.tensor(number), 10)
+
+
+def _losses():
+    log_probabilities = torch.log_softmax(torch.tensor([1.0, *[0.0] * 9]), 0)
+    return -log_probabilities[0], -log_probabilities[1]
+
+
+def test_a_raw_memory_holds_images_and_freezes_nothing(learned, updates):
+    sequence = learned.branch(0.25, choices=("raw",)).run()
+    kept, latents = sequence.memory, learned.branch(0.25).run().memory
+    assert torch.equal(kept.positions, latents.positions)  # the same images
+    assert torch.equal(kept.latents[:, 0], sequence.dataset.images[kept.positions])
+    assert kept.bytes == sequence.memory_bytes == 45 * (784 + 1)
+    assert {batch.shape[1:] for _, batch in updates[:10]} == {(1, 28, 28)}
+    assert not torch.equal(sequence.compressor[0].weight, learned.compressor[0].weight)
+
+
+def test_raw_images_through_a_frozen_compressor_are_replay_of_their_latents(learned):
+    raw = learned.branch(0.25, choices=("raw",), frozen=True).run()
+    torch.testing.assert_close(state(raw), state(learned.branch(0.25).run()))
+
+
+@pytest.mark.parametrize("chosen", [("adapting", "raw"), ("adapting", "mixed-batches"), ("raw", "mixed-batches")])
+def test_choices_that_do_not_go_together(learned, chosen):
+    with pytest.raises(UsageError, match="choose one of adapting, raw and mixed-batches"):
+        learned.branch(0.25, choices=chosen, frozen=True)
+
+
+def test_raw_images_can_be_mixed_with_new_ones_where_nothing_is_frozen(learned, updates):
+    learned.branch(0.25, choices=("raw", "mixed-batches")).run()
+    assert updates[0][1].shape == (80, 1, 28, 28)
 
 
 @pytest.mark.parametrize("choice", list(CHOICES))

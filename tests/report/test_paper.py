@@ -427,5 +427,5 @@ def test_a_figure_of_runs_that_are_not_there_says_so(drawings, one_run):
 def test_other_readings_are_no_paper_of_their_own(monkeypatch):
     monkeypatch.setenv("LR_PROFILE", "choices")
     monkeypatch.syspath_prepend(REPORT)
-    with pytest.raises(UsageError, match="other readings of the paper; they are shown in the document of `paper`"):
+    with pytest.raises(UsageError, match="profile choices has no document of its own"):
         runpy.run_path(str(REPORT / "edition.py"))

@@ -2,8 +2,8 @@
 
 A file is used only if its SHA-256 is the one in `data/datasets.toml`. Importing this module reads no file.
 
-Public: `Description`, `raw_folder`, `search_path`, `reread`, `DATASETS`, `PAPER_DATASETS`, `describe`, `checksums`, `load`,
-`available`; for `fetch`: `find`, `read`, `verify`, `Damaged`.
+Public: `Description`, `raw_folder`, `search_path`, `reread`, `DATASETS`, `PAPER_DATASETS`, `PAIRS`, `describe`, `order`,
+`checksums`, `load`, `available`; for `fetch`: `find`, `read`, `verify`, `Damaged`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from msgspec import Struct, ValidationError, convert
 from msgspec.structs import replace
 
 from lr_core.errors import LatentReplayError, UsageError
+from lr_lab.data import pairs
 from lr_lab.files import absolute, project_root
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _tables(path: Path) -> Mapping[str, Description]:
 
 DATASETS: tuple[str, ...]  # read at first use, not at import
 PAPER_DATASETS: tuple[str, ...]
+PAIRS: tuple[str, ...]  # of two of the paper's sets
 
 if not TYPE_CHECKING:  # mypy would otherwise accept every name of this module
 
@@ -127,15 +129,25 @@ if not TYPE_CHECKING:  # mypy would otherwise accept every name of this module
             return tuple(_descriptions())
         if name == "PAPER_DATASETS":
             return tuple(name for name, info in _descriptions().items() if info.paper)
+        if name == "PAIRS":
+            papers = __getattr__("PAPER_DATASETS")
+            return tuple(f"{first}+{second}" for first in papers for second in papers if first != second)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def describe(name: str) -> Description:
-    """What is known of a data set. Raises UsageError for an unknown name."""
+    """What is known of a data set or of a pair (`pairs`). Raises UsageError for an unknown name."""
     known = _descriptions()
+    if isinstance(name, str) and "+" in name and len(parts := pairs.parts(name)) == 2:
+        return pairs.describe(*map(describe, parts))
     if not isinstance(name, str) or name not in known:
         raise UsageError(f"unknown data set {short_repr(name)}: choose one of {', '.join(known)}")
     return known[name]
+
+
+def order(name: str) -> tuple[int, ...]:
+    """Sorts data sets as in `DATASETS`, pairs by their first set and behind it."""
+    return tuple(map(list(_descriptions()).index, pairs.parts(name)))
 
 
 def checksums(name: str) -> dict[str, str]:
@@ -158,6 +170,8 @@ def load(name: str) -> Dataset:
     from lr_lab.data import idx
 
     info = describe(name)
+    if len(names := pairs.parts(name)) == 2:
+        return pairs.combine(*map(load, names), info)
     idx.check_table(info)
     if info.folder:
         images, labels = idx.merge(info, {file: find(info, file) for file in info.files})
@@ -170,18 +184,19 @@ def load(name: str) -> Dataset:
 
 
 def available() -> tuple[str, ...]:
-    """Names of the sets whose files are all on the search path, with the right length where they are not packed."""
+    """Names of the sets, and pairs, whose files are all on the search path, with the right length where they are not packed."""
 
     def has(path: Path, facts: FileFacts) -> bool:
         return os.path.getsize(path) == facts.bytes if os.path.isfile(path) else os.path.isfile(f"{path}.gz")
 
     roots = search_path()
-    return tuple(
+    here = [
         info.name
         for info in _descriptions().values()
         if not info.folder
         or all(any(has(root / info.folder / file, facts) for root in roots) for file, facts in info.files.items())
-    )
+    ]
+    return (*here, *(f"{first}+{second}" for first in here for second in here if first != second))
 
 
 def find(info: Description, file: str) -> tuple[bytes, Path]:

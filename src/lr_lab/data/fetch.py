@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lr_core.errors import LatentReplayError
-from lr_lab.data import catalogue, sources
+from lr_lab.data import catalogue, pairs, sources
 from lr_lab.data.catalogue import Damaged, FileFacts
 from lr_lab.data.sources import SourceFailed
 from lr_lab.files import set_aside, write_atomically
@@ -66,6 +66,9 @@ def fetch(name: str, say: Say | None = None) -> Report:
     Raises UsageError for an unknown name, and LatentReplayError if no source delivered or the folder cannot be written to.
     """
     info = catalogue.describe(name)
+    if len(names := pairs.parts(name)) == 2:
+        reports = [fetch(part, say) for part in names]
+        return Report(info.title, reports[0].state, "; ".join(report.detail for report in reports))
     if not info.folder:
         return Report(info.title, "built in", f"comes with {info.sources[0]}")
     wanted, folders = dict(info.files), []

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lr_core.errors import LatentReplayError
 from lr_lab.grid.notebook import run_notebook
 from lr_lab.runs import store
+from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId
 
 FILES = 64  # that this process may have open at a time, and as many for each kernel; sockets and pipes count
@@ -62,7 +63,10 @@ class LocalExecutor(Executor):
             "dataset": run.dataset, "case": run.case, "seed": run.seed, "profile": run.profile,
             "runs": str(folder), "cache": str(folder.parent), "threads": 1,
         }  # fmt: skip
-        notebook = run_notebook("case", parameters, keep=[lock], stop_pipe=self.stop_pipe)
+        if find_profile(run.profile).orders:
+            notebook = run_notebook("sequence", parameters, keep=[lock], stop_pipe=self.stop_pipe)
+        else:
+            notebook = run_notebook("case", parameters, keep=[lock], stop_pipe=self.stop_pipe)
         record = store.read(run.record(folder))
         if record["key"] != folder.name:
             raise LatentReplayError("the notebook ended without writing its record")

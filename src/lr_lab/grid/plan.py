@@ -35,11 +35,12 @@ def select(
 ) -> list[RunId]:
     """The runs of a profile, all or those asked for; an unknown name or number is a `UsageError`."""
     chosen = find_profile(profile)
+    ordinary = chosen.runs_of()
     return [
         RunId(profile, dataset, case, seed)
-        for dataset in dict.fromkeys(dataset_names or chosen.datasets)
+        for dataset in dict.fromkeys(dataset_names or (name for name, *_ in ordinary))
         for seed in dict.fromkeys(seeds or chosen.seeds)
-        for case in dict.fromkeys(cases or chosen.cases)
+        for case in dict.fromkeys(cases or [c for name, c, _ in ordinary if name == dataset] or chosen.cases)
     ]
 
 

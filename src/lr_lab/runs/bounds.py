@@ -1,4 +1,4 @@
-"""What simple classifiers make of the frozen latents, without any training by gradients: `bounds`.
+"""What replay lies between: classifiers in closed form on the frozen latents (`bounds`), and all classes at once (`joint`).
 
 A nearest class mean needs 36 numbers a class, a Gaussian with a covariance of its own 702. With all old images these are
 what a memory of means and covariances holds, and no stored example. They say what replay has to beat.
@@ -15,9 +15,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
-from lr_core import memory
+from lr_core import memory, metrics
 from lr_core.experiment import TaskSequence
-from lr_core.settings import make_generator
+from lr_core.settings import EVALUATIONS, make_generator
+from lr_core.training import Trainer
 
 
 def bounds(sequence: TaskSequence, shares: tuple[float, ...]) -> dict[str, dict[str, list[float]]]:
@@ -51,6 +52,37 @@ def bounds(sequence: TaskSequence, shares: tuple[float, ...]) -> dict[str, dict[
             with contextlib.suppress(np.linalg.LinAlgError):
                 classifier.fit(values, targets)
                 found[name][repr(share)] = [float(classifier.score(*test)) for test in tests]
+    return found
+
+
+def joint(sequence: TaskSequence) -> dict[str, list[float]]:
+    """Test accuracy on old and on new classes when all are learned at once: evaluation mode -> [old, new].
+
+    A new network, of the weights that the sequence began with, learns the training images of both tasks, shuffled together, to
+    the same target or cap.
+
+    Parameters
+    ----------
+    sequence : of two tasks, that has begun none
+    """
+    images, labels = sequence.dataset.images.unsqueeze(1), sequence.dataset.labels
+    positions = torch.cat([task.train for task in sequence.tasks])
+    network = torch.nn.Sequential(sequence.compressor, sequence.classifier)
+    device, generator = sequence.compute.device, make_generator(sequence.seed, "batches", "joint")
+    trainer = Trainer(
+        network, images[positions].to(device), labels[positions].to(device), settings=sequence.settings,
+        compute=sequence.compute, generator=generator,
+    )  # fmt: skip
+    for _ in trainer.epochs():
+        pass
+    tests = [images[task.test].to(device) for task in sequence.tasks]
+    found = {}
+    with sequence.compute.sharing(), sequence.compute.autocast():
+        for mode in EVALUATIONS:
+            shuffle = make_generator(sequence.seed, "mixed", "test")
+            predicted = metrics.predict(network, tests, mode, sequence.settings.batch_size, shuffle)
+            right = zip(predicted, sequence.tasks, strict=True)
+            found[mode] = [metrics.accuracy(classes, labels[task.test].to(device)) for classes, task in right]
     return found
 
 

@@ -10,12 +10,13 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from torch import Tensor
 
 from lr_core.device import Compute, resolve
-from lr_core.experiment import FIRST_TASK, NO_REPLAY, REPLAY, Evaluation, TaskSequence, arm_name
+from lr_core.experiment import FIRST_TASK, Evaluation, TaskSequence, arm_name
 from lr_core.fast import accelerate
 from lr_core.settings import CASES, EVALUATIONS, Case, Settings
 from lr_core.tasks import Dataset
@@ -23,12 +24,14 @@ from lr_core.training import Epoch
 from lr_lab.data import catalogue
 from lr_lab.files import absolute
 from lr_lab.runs import provenance, store
-from lr_lab.runs.bounds import bounds
+from lr_lab.runs.bounds import bounds, joint
 from lr_lab.runs.checkpoints import Checkpoints, Progress, restore, state, write_progress
 from lr_lab.runs.latent_plane import latent_plane
 from lr_lab.runs.probes import probe
-from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.profiles import Profile, find_profile
 from lr_lab.runs.record import RunId, make_record
+from lr_lab.runs.updates import Updates
+from lr_lab.runs.variants import VARIANTS, Arm, arms, policy, with_group_norm
 
 Report = Callable[[Progress], None]
 
@@ -56,7 +59,8 @@ def run(
         The data are not there or damaged, or a folder cannot be written.
     """
     runs, cache = (folder if folder is None else absolute(folder) for folder in (runs, cache))
-    settings = find_profile(run_id.profile).settings
+    profile = find_profile(run_id.profile)
+    settings = profile.settings
     key = run_id.key(settings)
     folder = cache / key if cache is not None else None
 
@@ -66,7 +70,7 @@ def run(
         report(progress)
 
     result = train(
-        catalogue.load(run_id.dataset), CASES[run_id.case], run_id.seed, settings,
+        catalogue.load(run_id.dataset), CASES[run_id.case], run_id.seed, settings, profile=profile,
         compute=resolve(settings.precision, threads), checkpoints=Checkpoints(folder, key), report=write_and_report,
     )  # fmt: skip
     record = make_record(run_id, settings, result)
@@ -81,28 +85,43 @@ def train(
     seed: int,
     settings: Settings,
     *,
+    profile: Profile | None = None,
     compute: Compute | None = None,
     checkpoints: Checkpoints | None = None,
     report: Report = lambda progress: None,
 ) -> dict:
     """Train all arms of a case; returns what a record holds of them (`make_record` adds the rest).
 
-    The first task is trained once. Each other arm is a branch of it. With `settings.choices`, each arm is made once for
-    each choice that changes it, and not without one.
+    The first task is trained once, and once more with another normalisation. Each other arm is a branch of it.
+
+    Parameters
+    ----------
+    profile : what is measured beside the paper's arms; its `settings` are not used
     """
-    first = TaskSequence(
-        dataset, (case.first, case.second), share=None, seed=seed, settings=dataclasses.replace(settings, choices=()),
-        compute=compute, accelerate=accelerate,
-    )  # fmt: skip
-    arms = _arms(settings, len(first.tasks[0].train))
+
+    def begun(group_norm: bool = False) -> TaskSequence:
+        return TaskSequence(
+            dataset, (case.first, case.second), share=None, seed=seed, settings=settings, compute=compute,
+            accelerate=with_group_norm if group_norm else accelerate,
+        )  # fmt: skip
+
+    first = begun()
+    chosen = arms(settings, profile.variants if profile and profile.variants else ("",), len(first.tasks[0].train))
+    with_norm = {False: first, True: begun(group_norm=True)}
     results: list[dict] = []
 
     def report_share_of_all(progress: Progress) -> None:
-        report(dataclasses.replace(progress, done=(len(results) + progress.done) / len(arms)))
+        report(dataclasses.replace(progress, done=(len(results) + progress.done) / len(chosen)))
 
-    for arm, share, choice in arms:
-        sequence = first if arm == FIRST_TASK else first.branch(share, choices=(choice,) if choice else ())
-        results.append(_Arm(arm, share, choice, sequence, checkpoints or Checkpoints(None)).result(report_share_of_all))
+    for arm in chosen:
+        variant = VARIANTS[arm.variant]
+        sequence = with_norm[variant.group_norm]
+        if arm.arm != FIRST_TASK:
+            sequence = sequence.branch(
+                arm.share, frozen=variant.frozen, policy=policy(variant), choices=variant.choices
+            )  # fmt: skip
+        made = _Arm(arm, sequence, checkpoints or Checkpoints(None), profile.updates if profile else 0)
+        results.append(made.result(report_share_of_all))
     # The compressor is frozen, so one plane serves both tasks, before and after the second.
     points, variance = latent_plane(first.branch(frozen=True), settings.latent_sample)
     tasks, latents = {}, {}
@@ -121,31 +140,17 @@ def train(
             "predicted": [result["sample"]["predicted"] for result in results],
             "last_correct": [result["sample"]["last_correct"] for result in results],
         },
-        "bounds": bounds(first, settings.memory_shares),
+        "bounds": bounds(first, settings.memory_shares)
+        | ({"joint": joint(begun())} if profile and profile.joint else {}),
     }
-
-
-def _arms(settings: Settings, images: int) -> list[tuple[str, float | None, str]]:
-    """(arm, share, choice) of each arm; `images` of the first task train."""
-    second = [*((REPLAY, share) for share in settings.memory_shares), (NO_REPLAY, None)]
-    found: list[tuple[str, float | None, str]] = [(FIRST_TASK, None, "")]
-    for choice in settings.choices or ("",):
-        for arm, share in second:
-            without_effect = choice not in ("", "carry-optimizer") and share is None
-            all_in_a_batch = choice == "whole-memory" and share is not None and share * images <= settings.batch_size
-            if not without_effect and not all_in_a_batch:
-                found.append((arm, share, choice))
-    return found
 
 
 class _Arm:
     """One arm of a run, trained or read from its checkpoint."""
 
-    def __init__(
-        self, arm: str, share: float | None, choice: str, sequence: TaskSequence, checkpoints: Checkpoints
-    ) -> None:
-        self.arm, self.share, self.choice, self.sequence, self.checkpoints = arm, share, choice, sequence, checkpoints
-        self.name = arm_name(arm, share, choice)
+    def __init__(self, arm: Arm, sequence: TaskSequence, checkpoints: Checkpoints, updates: int) -> None:
+        self.arm, self.sequence, self.checkpoints, self.updates = arm, sequence, checkpoints, updates
+        self.name = arm_name(arm.arm, arm.share, arm.variant)
         self.curve: dict = {"train_accuracy": [], "loss": [], "epochs": [], "new": {mode: [] for mode in EVALUATIONS}}
         # For each sampled image of the first task the last evaluated epoch after which it was right; -1 for never.
         self.last_correct: dict[str, list[int]] | None = None
@@ -160,7 +165,7 @@ class _Arm:
         tensors, result = kept
         curve = result["arm"]["curve"]
         epoch = Epoch(result["arm"]["epochs"], curve["train_accuracy"][-1], curve["loss"][-1])
-        if self.arm == FIRST_TASK:  # other arms branch off it
+        if self.arm.arm == FIRST_TASK:  # other arms branch off it
             self.sequence.begin()
             restore(self.sequence.trainer, tensors, epoch)
             self.sequence.predict()
@@ -181,17 +186,19 @@ class _Arm:
             sequence.predict()
             self.curve, self.last_correct = kept["curve"], kept["last_correct"]
             stamp, began = kept["provenance"], began - kept["seconds"]
-        for epoch in sequence.epochs():
-            self.curve["train_accuracy"].append(epoch.train_accuracy)
-            self.curve["loss"].append(epoch.loss)
-            if sequence.evaluations[-1].epoch == epoch.number:
-                self._add_to_curve(sequence.evaluations[-1])
-            unfinished_result = {
-                "epoch": dataclasses.asdict(epoch), "curve": self.curve, "last_correct": self.last_correct,
-                "seconds": time.perf_counter() - began, "provenance": stamp,
-            }  # fmt: skip
-            self.checkpoints.write(self.name, state(trainer), unfinished_result, finished=False)
-            report(Progress(self.name, epoch.number / settings.max_epochs, epoch.number, epoch.train_accuracy))
+        followed = Updates(sequence, self.updates) if self._is_followed else None
+        with followed.following() if followed else nullcontext():
+            for epoch in sequence.epochs():
+                self.curve["train_accuracy"].append(epoch.train_accuracy)
+                self.curve["loss"].append(epoch.loss)
+                if sequence.evaluations[-1].epoch == epoch.number:
+                    self._add_to_curve(sequence.evaluations[-1])
+                unfinished_result = {
+                    "epoch": dataclasses.asdict(epoch), "curve": self.curve, "last_correct": self.last_correct,
+                    "seconds": time.perf_counter() - began, "provenance": stamp,
+                }  # fmt: skip
+                self.checkpoints.write(self.name, state(trainer), unfinished_result, finished=False)
+                report(Progress(self.name, epoch.number / settings.max_epochs, epoch.number, epoch.train_accuracy))
         accuracy = {
             mode: {
                 "train": sequence.train_accuracy(mode),
@@ -208,9 +215,9 @@ class _Arm:
         }
         return {
             "arm": {
-                "arm": self.arm,
-                **({"choice": self.choice} if self.choice else {}),
-                "memory_share": self.share,
+                "arm": self.arm.arm,
+                **({"choice": self.arm.variant} if self.arm.variant else {}),
+                "memory_share": self.arm.share,
                 "memory_images": None if memory is None else len(memory),
                 "memory_bytes": None if memory is None else memory.bytes,
                 "epochs": latest.number,
@@ -220,10 +227,15 @@ class _Arm:
                 "curve": self.curve,
                 "confusion": {mode: sequence.confusion(mode) for mode in EVALUATIONS},
                 "probes": probe(sequence),
+                **({"updates": followed.accuracy} if followed else {}),
                 "provenance": stamp,
             },
             "sample": {"predicted": predicted, "last_correct": self.last_correct},
         }
+
+    @property
+    def _is_followed(self) -> bool:
+        return self.updates > 0 and self.arm.arm != FIRST_TASK
 
     def _add_to_curve(self, evaluation: Evaluation) -> None:
         """Add an evaluation to the curve, and to what is known of the sampled images of the first task."""
@@ -243,7 +255,7 @@ class _Arm:
     def _unfinished(self, stamp: dict[str, object]) -> tuple[dict[str, Tensor], dict] | None:
         """The checkpoint of an interrupted arm, if the same library on a machine like this one began it."""
         kept = self.checkpoints.read(self.name, finished=False)
-        if kept is None:
+        if kept is None or self._is_followed:  # its first updates are in no checkpoint
             return None
         began = kept[1]["provenance"]
         differ = [key for key in began if key != "started" and began[key] != stamp.get(key)]

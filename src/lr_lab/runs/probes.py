@@ -30,7 +30,7 @@ def probe(sequence: TaskSequence) -> dict:
     reestimated
         Under "running" statistics with averages taken anew from the finished network, over one pass through the new
         training images. Each batch is half new; its other half comes from the "memory", or from "all" training images
-        of the task before. Not there without a memory, or where the compressor adapts.
+        of the task before. Not there without a memory of latents, or where the compressor adapts.
     """
     network = copy.deepcopy(sequence.trainer.network)
     is_frozen = sequence.trainer.network is sequence.classifier
@@ -50,9 +50,10 @@ def probe(sequence: TaskSequence) -> dict:
             images = [every[task.test].to(sequence.compute.device) for task in sequence.tasks[: len(latents)]]
             whole = nn.Sequential(copy.deepcopy(sequence.compressor), network)
             found["batch"]["compressor"] = accuracies("batch", sequence.settings.batch_size, whole, images)
-        if is_frozen and sequence.memory is not None:
+        memory = sequence.memory
+        if is_frozen and memory is not None and memory.latents.shape[1:] == sequence.trainer.inputs.shape[1:]:
             found["reestimated"] = {}
-            for name, old in {"memory": sequence.memory.latents, "all": sequence.inputs[-2].train}.items():
+            for name, old in {"memory": memory.latents, "all": sequence.inputs[-2].train}.items():
                 with sequence.compute.autocast():
                     reestimate(network, _half_and_half(sequence, old))
                 found["reestimated"][name] = accuracies("running", sequence.settings.batch_size)

@@ -35,9 +35,10 @@ class RunId:
     seed: int
 
     def __post_init__(self) -> None:
-        find_profile(self.profile)
-        if not is_whole(self.case) or self.case not in CASES:
-            raise UsageError(f"unknown case {short_repr(self.case)}; known are {', '.join(map(str, CASES))}")
+        orders = find_profile(self.profile).orders
+        cases = [*range(1, 1 + len(orders))] if orders else [1] if "+" in str(self.dataset) else [*CASES]
+        if not is_whole(self.case) or self.case not in cases:
+            raise UsageError(f"unknown case {short_repr(self.case)}; known are {', '.join(map(str, cases))}")
         catalogue.describe(self.dataset)
         if not is_whole(self.seed, least=0):
             raise UsageError(f"seed is {short_repr(self.seed)}; it must be a whole number of at least 0, below 2**31")
@@ -60,7 +61,7 @@ class RunId:
         return {
             "protocol_version": PROTOCOL_VERSION,
             "run": {"dataset": self.dataset, "case": self.case, "seed": self.seed},
-            "settings": settings.as_dict(),
+            "settings": settings.as_dict() | find_profile(self.profile).as_dict(),
             "data": catalogue.checksums(self.dataset),
         }
 
@@ -93,6 +94,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Curve = Annotated[list[Share], Meta(min_length=2)]
 _TEN = Meta(min_length=10, max_length=10)
+_Confusion = Annotated[list[Annotated[list[Count], _TEN]], _TEN]
 
 
 class _Object(Struct, forbid_unknown_fields=True):
@@ -153,6 +155,11 @@ class _Probes(_Object):  # `probes.probe`; accuracies by task
     reestimated: dict[str, list[Share]] | UnsetType = UNSET
 
 
+class _Updates(_Object):  # `updates.Updates.accuracy`: before the first update and after each
+    old: _ByEvaluation[list[Share]]
+    new: _ByEvaluation[list[Share]]
+
+
 class _Arm(_Object):
     arm: Literal["first-task", "replay", "no-replay"]
     memory_share: Annotated[float, Meta(gt=0, le=1)] | None
@@ -163,10 +170,11 @@ class _Arm(_Object):
     seconds: Annotated[float, Meta(ge=0)]
     accuracy: _ByEvaluation[_Accuracy]
     curve: _Curves
-    confusion: _ByEvaluation[Annotated[list[Annotated[list[Count], _TEN]], _TEN]]
+    confusion: _ByEvaluation[_Confusion]
     provenance: _Provenance
-    choice: str | UnsetType = UNSET  # of `settings.CHOICES`; not in an ordinary arm
+    choice: str | UnsetType = UNSET  # of `variants.VARIANTS`; not in an arm as in the paper
     probes: _Probes | UnsetType = UNSET  # not in records from before they were measured
+    updates: _Updates | UnsetType = UNSET  # where the profile has the first ones followed
 
 
 class _Points(_Object):  # sampled test images of a task
@@ -182,8 +190,21 @@ class _Latents(_Object):
     last_correct: list[_ByEvaluation[list[Annotated[int, Meta(ge=-1, lt=LIMIT)]]] | None]  # by arm; epoch, -1: never
 
 
-class Record(_Object):
-    """The whole file."""
+class _SequenceArm(_Object):
+    arm: Literal["replay", "no-replay"]
+    memory_share: Annotated[float, Meta(gt=0, le=1)] | None  # of each task's images
+    memory_images: Count | None  # in the last task
+    memory_bytes: Count | None
+    epochs: list[Count]  # of each task
+    seconds: Annotated[float, Meta(ge=0)]
+    matrix: _ByEvaluation[list[list[Share]]]  # row t: accuracy on tasks 0 to t when task t was learned
+    confusion: _ByEvaluation[_Confusion]
+    provenance: _Provenance
+    choice: str | UnsetType = UNSET  # of `longer.MEMORIES`
+
+
+class _File(_Object):
+    """What every record has."""
 
     schema: Literal[2]  # SCHEMA_VERSION; it comes first, so that it is the first thing to be refused
     key: Sha256
@@ -193,11 +214,6 @@ class Record(_Object):
     run: _Run
     settings: dict[Annotated[str, Meta(pattern=r"^[a-z_]+\Z")], float | bool | str | list[float | str] | None]
     data: dict[str, Sha256]
-    tasks: _ByTask[_Task]
-    arms: Annotated[list[_Arm], Meta(min_length=1)]
-    latents: _Latents
-    # `bounds.bounds`: classifier -> share of the old latents -> accuracy on old and new classes
-    bounds: dict[str, dict[str, tuple[Share, Share]]] | UnsetType = UNSET  # not in records from before
 
     def __post_init__(self) -> None:
         # `grid` shows settings on one line. This is no `Meta(pattern=...)` because msgspec 0.22.0 crashes where a string
@@ -206,5 +222,22 @@ class Record(_Object):
         for value in values:
             if isinstance(value, str) and not re.fullmatch("[a-z0-9_-]*", value):
                 raise ValueError(f"a setting is {short_repr(value)}, expected a-z, 0-9, - and _ - at `$.settings`")
-        if len({(arm.arm, arm.memory_share, arm.choice) for arm in self.arms}) < len(self.arms):
+        if len({(arm.arm, arm.memory_share, arm.choice) for arm in self.arms}) < len(self.arms):  # type: ignore[attr-defined]
             raise ValueError("an arm is there more than once - at `$.arms`")
+
+
+class SequenceRecord(_File, kw_only=True):
+    """The whole file of a run of more than two tasks."""
+
+    sequence: Annotated[list[_Task], Meta(min_length=2)]
+    arms: Annotated[list[_SequenceArm], Meta(min_length=1)]
+
+
+class Record(_File, kw_only=True):
+    """The whole file of a run of two tasks."""
+
+    tasks: _ByTask[_Task]
+    arms: Annotated[list[_Arm], Meta(min_length=1)]
+    latents: _Latents
+    # `bounds.bounds`: classifier -> share of the old latents -> accuracy on old and new classes; "joint" -> mode -> the same
+    bounds: dict[str, dict[str, tuple[Share, Share]]] | UnsetType = UNSET  # not in records from before

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from lr_core.settings import EVALUATIONS
@@ -19,16 +20,16 @@ COLUMNS = (
 def table(records: Iterable[dict]) -> pd.DataFrame:
     """Tidy: one row per profile, data set, case, seed, arm, choice, memory budget and evaluation mode.
 
-    The columns are `COLUMNS`; accuracies are shares, 0 to 1. Empty where an arm has no such value.
+    The columns are `COLUMNS`; accuracies are shares, 0 to 1. Empty where an arm has no such value. Of a sequence of tasks,
+    test accuracy is on the last one, original test accuracy the mean over those before it.
     """
     import pandas as pd  # here: most commands need no table
 
     rows = [
         (
             record["profile"], *(record["run"][name] for name in ("dataset", "case", "seed")), arm["arm"],
-            arm.get("choice", float("nan")), evaluation, _percent(arm),
-            *(arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")),
-            arm["epochs"], round(arm["seconds"], 1), arm["memory_bytes"],
+            arm.get("choice", float("nan")), evaluation, _percent(arm), *_accuracies(arm, evaluation),
+            sum(arm["epochs"]) if "matrix" in arm else arm["epochs"], round(arm["seconds"], 1), arm["memory_bytes"],
         )
         for record in records for arm in record["arms"] for evaluation in EVALUATIONS
     ]  # fmt: skip
@@ -51,6 +52,50 @@ def summary(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
 
 
+def longer_summary(record: dict) -> pd.DataFrame:
+    """A run of several tasks at a glance: a row for each arm, for each evaluation mode its `sequence_measures` in percent."""
+    import pandas as pd
+
+    labels, rows = [], []
+    for arm in record["arms"]:
+        percent = _percent(arm)
+        label = arm["arm"] if percent is None else f"{arm['arm']} {percent:g} %"
+        labels.append(f"{label}, {arm['choice']}" if "choice" in arm else label)
+        by_mode = [sequence_measures(arm["matrix"][evaluation]) for evaluation in EVALUATIONS]
+        rows.append([f"{100 * value:.2f}" for measures in by_mode for value in measures.values()])
+    columns = pd.MultiIndex.from_product([EVALUATIONS, sequence_measures([[1.0]])], names=["evaluation", None])
+    return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
+
+
+def sequence_measures(matrix: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Of an accuracy matrix (`metrics.forgetting`): mean accuracy at the end, mean when learned, and forgetting.
+
+    >>> sequence_measures([[1.0], [0.5, 0.75]])
+    {'accuracy': 0.625, 'learned': 0.875, 'forgetting': 0.5}
+    """
+    from lr_core.metrics import forgetting  # here: it imports torch
+
+    return {
+        "accuracy": fmean(matrix[-1]),
+        "learned": fmean(row[-1] for row in matrix),
+        "forgetting": forgetting(matrix) or 0.0,
+    }
+
+
+def error_kinds(confusion: Sequence[Sequence[int]], task: Sequence[int], others: Sequence[int]) -> tuple[float, float]:
+    """Errors on the test images of a task, as shares of them: taken for a class of other tasks, and of the task itself.
+
+    The two add up to 1 - accuracy, where no image is taken for a class of no task.
+
+    >>> error_kinds([[6, 2, 2], [1, 9, 0], [0, 0, 5]], task=[0, 1], others=[2])
+    (0.1, 0.15)
+    """
+    images = sum(sum(confusion[true]) for true in task)
+    wrong_task = sum(confusion[true][predicted] for true in task for predicted in others)
+    wrong_class = sum(confusion[true][predicted] for true in task for predicted in task if predicted != true)
+    return wrong_task / images, wrong_class / images
+
+
 def curve(arm: Mapping) -> dict:
     """An arm's `epochs`, and its accuracy on `old` and `new` classes after them, by evaluation mode.
 
@@ -66,6 +111,13 @@ def curve(arm: Mapping) -> dict:
         if task in whole
     }
     return {"epochs": [whole["epochs"][n] for n in places], **thinned}
+
+
+def _accuracies(arm: dict, evaluation: str) -> list[float | None]:
+    if "matrix" in arm:
+        *earlier, last = arm["matrix"][evaluation][-1]
+        return [None, last, fmean(earlier)]
+    return [arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")]
 
 
 def seconds(record: dict) -> float:

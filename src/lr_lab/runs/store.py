@@ -12,7 +12,8 @@ import msgspec
 from lr_core.errors import LatentReplayError, UsageError
 from lr_lab.data import catalogue
 from lr_lab.files import write_atomically
-from lr_lab.runs.record import SCHEMA_VERSION, STEM, Record, RunId, digest
+from lr_lab.runs.profiles import PROFILES
+from lr_lab.runs.record import SCHEMA_VERSION, STEM, Record, RunId, SequenceRecord, digest
 
 LARGEST = 8 << 20  # bytes; the largest record of the paper has 262,000. No larger file is read into memory
 REMEDY = "run the grid again, which sets it aside"
@@ -49,7 +50,7 @@ def read_all(runs: Path, profile: str) -> list[dict]:
     for reason in sorted({_unknown(record) for record in records} - {""}):
         warnings.warn(f"left out, its records are kept: {reason}", stacklevel=2)
     known = [(record["run"], record) for record in records if not _unknown(record)]
-    known.sort(key=lambda each: (catalogue.DATASETS.index(each[0]["dataset"]), each[0]["case"], each[0]["seed"]))
+    known.sort(key=lambda each: (catalogue.order(each[0]["dataset"]), each[0]["case"], each[0]["seed"]))
     return [record for _, record in known]
 
 
@@ -78,7 +79,8 @@ def _sound(path: Path) -> dict:
 
 def _decode(text: bytes, path: Path) -> dict:
     try:
-        msgspec.json.decode(text, type=Record)
+        profile = PROFILES.get(path.resolve().parent.name)
+        msgspec.json.decode(text, type=SequenceRecord if profile and profile.orders else Record)
         return msgspec.json.decode(text)
     except ValueError as error:  # a DecodeError, a ValidationError or a UnicodeDecodeError
         reason = str(error)[:200]  # a name in it may be long

@@ -17,12 +17,12 @@ from lr_core import metrics, models
 from lr_core.device import Compute, resolve
 from lr_core.experiment import encode, freeze
 from lr_core.metrics import is_evaluated
-from lr_core.settings import CASES, CHOICES, EVALUATIONS, PROTOCOL_VERSION, Settings
+from lr_core.settings import CASES, EVALUATIONS, PROTOCOL_VERSION, Settings
 from lr_core.tasks import split
 from lr_lab.data import catalogue
 from lr_lab.runs import execute, provenance, results, store
 from lr_lab.runs.checkpoints import Checkpoints, read_progress
-from lr_lab.runs.profiles import PROFILES
+from lr_lab.runs.profiles import PROFILES, find_profile
 from lr_lab.runs.record import RunId, make_record
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -177,16 +177,17 @@ def test_arms_and_their_order(watched):
     facts = [(a["arm"], a["memory_share"], a["memory_images"], a["memory_bytes"]) for a in watched.result["arms"]]
     assert facts == [
         ("first-task", None, None, None),
-        ("replay", 0.05, 4, 4 * (36 * 8 + 1)),  # latents in double precision here
-        ("replay", 0.25, 22, 22 * (36 * 8 + 1)),
+        ("replay", 0.05, 4, 4 * 145),
+        ("replay", 0.25, 22, 22 * 145),
         ("no-replay", None, None, None),
     ]
 
 
 def test_each_choice_has_arms_of_its_own_where_it_changes_something(digits, tiny, double, tmp_path):
     # Of 135 latents 7 and 34 are kept.
-    settings = replace(tiny, images_per_class=30, batch_size=30, max_epochs=1, choices=tuple(CHOICES))
-    result = execute.train(digits, CASES[1], 0, settings, compute=double, checkpoints=Checkpoints(tmp_path))
+    settings, profile = replace(tiny, images_per_class=30, batch_size=30, max_epochs=1), find_profile("choices")
+    kept = {"compute": double, "checkpoints": Checkpoints(tmp_path)}
+    result = execute.train(digits, CASES[1], 0, settings, profile=profile, **kept)
     assert [(arm["arm"], arm["memory_share"], arm.get("choice")) for arm in result["arms"]] == [
         ("first-task", None, None),
         *((*arm, "carry-optimizer") for arm in (("replay", 0.05), ("replay", 0.25), ("no-replay", None))),
@@ -200,10 +201,10 @@ def test_each_choice_has_arms_of_its_own_where_it_changes_something(digits, tiny
     # Again from checkpoints, the last arms without: momentum of the first task was kept.
     for arm in ("no-replay-carry-optimizer", "replay-0.25-adapting"):
         (tmp_path / f"{arm}.safetensors").unlink()
-    again = execute.train(digits, CASES[1], 0, settings, compute=double, checkpoints=Checkpoints(tmp_path))
+    again = execute.train(digits, CASES[1], 0, settings, profile=profile, **kept)
     assert without_timings(make_record(RunId("choices", "digits", 1, 0), settings, again)) == without_timings(record)
     # The first task is that of a run without choices.
-    ordinary = execute.train(digits, CASES[1], 0, replace(settings, choices=(), memory_shares=()), compute=double)
+    ordinary = execute.train(digits, CASES[1], 0, replace(settings, memory_shares=()), compute=double)
     assert ordinary["arms"][0]["curve"] == result["arms"][0]["curve"]
 
 
@@ -355,6 +356,7 @@ import json, msgspec, sys, torch
 from lr_core.settings import CASES, Settings
 from lr_lab.data import catalogue
 from lr_lab.runs import execute
+from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId, make_record
 torch.set_num_threads(1)
 settings = msgspec.json.decode(sys.argv[1], type=Settings)

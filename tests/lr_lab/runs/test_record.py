@@ -440,7 +440,7 @@ def test_results_have_a_row_for_every_arm_and_evaluation_mode(record):
     arms = table[table.evaluation == "mixed"].iloc[:4]
     assert list(arms.arm) == ["first-task", "replay", "replay", "no-replay"]
     assert arms.memory_images_percent.fillna(-1).tolist() == [-1, 5, 25, -1]
-    assert arms.memory_bytes.fillna(-1).tolist() == [-1, 4 * 289, 22 * 289, -1]
+    assert arms.memory_bytes.fillna(-1).tolist() == [-1, 4 * 145, 22 * 145, -1]
     assert arms.original_test_accuracy.isna().tolist() == [True, False, False, False]
     assert set(table.profile) == {"smoke", "paper"}
 
