@@ -171,7 +171,7 @@ def load(name: str) -> Dataset:
 
     info = describe(name)
     if len(names := pairs.parts(name)) == 2:
-        return pairs.combine(*map(load, names), info)
+        return pairs.combine(load(names[0]), load(names[1]), info)
     idx.check_table(info)
     if info.folder:
         images, labels = idx.merge(info, {file: find(info, file) for file in info.files})

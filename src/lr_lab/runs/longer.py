@@ -70,8 +70,8 @@ def train(
     ----------
     folder : for finished arms and progress; None for none
     """
-    planned = [(REPLAY, share, name) for share in settings.memory_shares for name in MEMORIES]
-    planned.append((NO_REPLAY, None, ""))
+    replays = [(REPLAY, share, name) for share in settings.memory_shares for name in MEMORIES]
+    planned = [*replays, (NO_REPLAY, None, "")]
     checkpoints, results = Checkpoints(folder, key), []
     for arm, share, name in planned:
         kept = checkpoints.read(arm_name(arm, share, name))
