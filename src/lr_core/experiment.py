@@ -269,7 +269,8 @@ class TaskSequence:
         if not self.kept:
             return None
         parts = zip(*((kept.latents, kept.labels, kept.positions) for kept in self.kept), strict=True)
-        return LatentMemory(*(torch.cat(part) for part in parts), bits=self.kept[0].bits)
+        latents, labels, positions = map(torch.cat, parts)
+        return LatentMemory(latents, labels, positions, self.kept[0].bits)
 
     @property
     def memory_bytes(self) -> int:

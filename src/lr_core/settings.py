@@ -36,8 +36,7 @@ CHOICES = {
     "mixed-batches": "one update takes a new batch and one of the memory together",
     "raw": "the memory holds images, not latents; nothing is frozen unless that is asked for",
 }
-"""Other ways to learn the second task: four readings of what the paper leaves open, two that it does not have. All but the
-first change nothing where there is no memory."""
+"""Other ways to learn the second task; all but the first change nothing without a memory. The last two go beyond the paper."""
 
 WHOLE = "a whole number of at least {}, below 2**31"
 LIMIT = 2**31  # every whole number that can be set is below it; PyTorch bears no larger ones everywhere
