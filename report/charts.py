@@ -280,34 +280,6 @@ def readings(distances: pd.DataFrame, names: Mapping[str, str], kinds: Mapping[t
 
 
 @styled
-def bounds(values: pd.DataFrame, names: Mapping[str, str], titles: Mapping[str, str]) -> Figure:
-    """Accuracy on old against new classes: a line for each method through its memories, an axis for each data set.
-
-    Parameters
-    ----------
-    values : dataset, method, share of the old latents, old, new (accuracies); of a method the smallest share first
-    names : of the methods in words
-    titles : of the data sets
-    """
-    colours = ("#999999", "#56B4E9", "#0072B2", "#D55E00", "#E69F00", "#CC79A7")
-    styles = dict(zip(names, zip(("o", "s", "D", "^", "v", "X"), colours, strict=True), strict=True))
-    sets = list(dict.fromkeys(values.dataset))
-    figure = Figure((WIDTH, 3.1))
-    axes = figure.subplots(1, len(sets), squeeze=False)[0]
-    for axis, name in zip(axes, sets, strict=True):
-        for method, (shape, colour) in styles.items():
-            found = values[(values.dataset == name) & (values.method == method)]
-            old, new = rounded(100 * found.old), rounded(100 * found.new)
-            axis.plot(old, new, color=colour, linewidth=0.8)
-            for x, y, size in zip(old, new, np.linspace(3.0, 6.0, len(found)), strict=True):
-                axis.plot([x], [y], **mark(shape, float(size), colour))
-        axis.set(title=titles[name], xlabel="accuracy on old classes, percent")
-    axes[0].set_ylabel("accuracy on new classes, percent")
-    figure.legend(handles=_legend_marks(styles, names, 4.2), loc="outside upper center", ncols=3)
-    return figure
-
-
-@styled
 def averages(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Accuracy after replay by where BatchNorm has its statistics from: a row for each memory, an axis for each task.
 

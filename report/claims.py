@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
+import beyond
+from beyond import Estimate
 from edition import Runs, ours
 from verdicts import RULE
 
@@ -70,6 +72,9 @@ class Claim:
     least: float = -math.inf
     most: float = math.inf
     datasets: tuple[str, ...] = ()  # that the number needs
+    beyond: Callable[[str, str], Estimate | None] | None = (
+        None  # of (data set, mode): a claim of ours, with runs of its own
+    )
 
 
 def _mean(dataset: str, number: Callable[[Run], float]) -> Number:
@@ -150,6 +155,57 @@ CLAIMS: tuple[Claim, ...] = (
 )  # fmt: skip
 
 
+OURS = "ours, section on what goes beyond"
+
+
+def _ours(
+    name: str, text: str, measured: str, number: Callable[[str, str], Estimate | None], **options: float
+) -> list[Claim]:
+    return [
+        Claim(name, OURS, text, lambda seed: math.nan, measured, datasets=(dataset,), beyond=number, **options)
+        for dataset in ("mnist", "kmnist")
+    ]
+
+
+BEYOND: tuple[Claim, ...] = (
+    *_ours(
+        "gaussians", "A mean and a covariance of each old class do better than replay of three times their bytes.",
+        "Gaussians less replay, mean of old and new", lambda dataset, mode: beyond.difference(
+            beyond.GAUSSIANS, beyond.REPLAYED, dataset, "both", mode), least=0.0,
+    ),
+    *_ours(
+        "modes-agree", "With new and memory in one batch, batch and running statistics agree on old classes.",
+        "batch less running statistics", lambda dataset, mode: beyond.training("mixed-batches").gap(dataset),
+        least=-RULE["margins"]["original_test"], most=RULE["margins"]["original_test"],
+    ),
+    *_ours(
+        "fewer-bits", "At the same bytes, latents of 4 bits preserve more than latents of 32.",
+        "4 less 32 bits, old classes", lambda dataset, mode: beyond.difference(
+            beyond.encoding("bits-4"), beyond.encoding(""), dataset, "old", mode), least=0.0,
+    ),
+    *_ours(
+        "raw-images", "At the same bytes, latents preserve more than images.",
+        "latents less images, old classes", lambda dataset, mode: beyond.difference(
+            beyond.encoding(""), beyond.encoding("raw"), dataset, "old", mode), least=0.0,
+    ),
+    *_ours(
+        "other-set", "A compressor made for this set serves the classes of another one.",
+        "new classes, whole network less frozen compressor", lambda dataset, mode: beyond.lost_by_freezing(dataset, mode),
+        most=0.05,
+    ),
+    *_ours(
+        "fixed-size", "Over five tasks, a memory that is full from the start does no worse than one that grows to its size.",
+        "fixed size less growing, mean accuracy", lambda dataset, mode: beyond.fixed_less_growing(dataset, mode),
+        least=-RULE["margins"]["test"],
+    ),
+    *_ours(
+        "stability-gap", "The first updates of the second task lose more of the first one than is lost after 64.",
+        "after 64 updates less the lowest", lambda dataset, mode: beyond.after_updates(
+            dataset, "replay", "", mode, beyond.dip), least=RULE["margins"]["test"],
+    ),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Entry:
     """One claim under one evaluation mode."""
@@ -173,18 +229,25 @@ def verdict(numbers: Sequence[float], claim: Claim) -> tuple[float | None, str |
     effect = paired_effect(numbers, RULE["confidence"])
     if effect is None:
         return None, None
-    low, high = effect.mean - effect.half_width, effect.mean + effect.half_width
+    return effect.half_width, _judge(effect.mean, effect.half_width, claim)
+
+
+def _judge(mean: float, half_width: float, claim: Claim) -> str:
+    low, high = mean - half_width, mean + half_width
     if claim.least <= low and high <= claim.most:
-        return effect.half_width, "holds"
-    return effect.half_width, "fails" if high < claim.least or low > claim.most else "undecided"
+        return "holds"
+    return "fails" if high < claim.least or low > claim.most else "undecided"
 
 
 def ledger(runs: Runs = ours) -> list[Entry]:
     """Every claim under every evaluation mode. A seed counts if it has all cases of all data sets that a claim needs."""
     toy = find_profile(runs.profile).preliminary
     found = []
-    for claim in CLAIMS:
+    for claim in (*CLAIMS, *(BEYOND if beyond.are_cited() else ())):
         for mode in EVALUATIONS:
+            if claim.beyond is not None:
+                found.append(_beyond_entry(claim, mode))
+                continue
             seeds = _seeds(runs, claim, mode)
             numbers = [claim.number(seed) for seed in seeds.values()]
             if claim.datasets:
@@ -199,6 +262,18 @@ def ledger(runs: Runs = ours) -> list[Entry]:
                 )
             )  # fmt: skip
     return found
+
+
+def _beyond_entry(claim: Claim, mode: str) -> Entry:
+    assert claim.beyond is not None
+    made = claim.beyond(*claim.datasets, mode)
+    judged = None
+    if made is not None and made.half_width is not None:
+        judged = _judge(float(made.value), made.half_width, claim)
+    return Entry(
+        claim.name, claim.where, claim.text, claim.datasets, claim.measured, claim.least, claim.most, mode,
+        made.seeds if made else (), float(made.value) if made else None, made.half_width if made else None, judged,
+    )  # fmt: skip
 
 
 def _seeds(runs: Runs, claim: Claim, mode: str) -> dict[int, Mapping[str, list[Run]]]:

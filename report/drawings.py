@@ -13,7 +13,6 @@ from itertools import combinations
 from pathlib import Path
 from urllib.parse import quote
 
-import bounds as latent_bounds
 import charts
 import findings
 import numpy as np
@@ -44,7 +43,7 @@ DRAWN = Path(os.environ.get("RENDER_MEDIA", HERE / ".drawn"))
 
 FORGOTTEN = 12  # images a row
 
-_origins: dict[str, tuple[str, pd.DataFrame]] = {}
+_origins: dict[str, tuple[str, pd.DataFrame | str]] = {}
 
 
 def origin(name: str) -> Markdown:
@@ -52,6 +51,8 @@ def origin(name: str) -> Markdown:
     if name not in _origins:
         return Markdown("")
     command, data = _origins[name]
+    if isinstance(data, str):
+        return Markdown(f"[Made anew by {command}. [Data: those of @{data}]{{.html-only}}]{{.origin}}")
     table = "data:text/csv;charset=utf-8," + quote(data.to_csv(index=False), safe=",.-:")
     # Not as a Markdown link: pandoc takes ten seconds to read one of this length.
     link = f'`<a href="{table}" download="{name}.csv">CSV</a>`{{=html}}'
@@ -63,8 +64,8 @@ def _image(path: str, alt: str) -> Markdown:
     return Markdown(f'![](<{path}>){{fig-alt="{alt}"}}')
 
 
-def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame, command: str) -> Markdown:
-    """A figure as an image; `origin(name)` then gives the command and the data."""
+def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame | str, command: str) -> Markdown:
+    """A figure as an image; `origin(name)` then gives the command and the data, or names the figure that has the same."""
     content = plots.svg(figure).encode()
     # Named by its content: two documents may be rendered at the same time.
     path = DRAWN / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}.svg"
@@ -155,7 +156,7 @@ def agreement() -> Markdown:
         .difference.agg(["min", "max"])
         .itertuples()
     )
-    return drawn("agreement", charts.agreement(data), alt, data, _runs_of())
+    return drawn("agreement", charts.agreement(data), alt, "fig-verdicts", _runs_of())
 
 
 def error_bars() -> Markdown:
@@ -186,8 +187,7 @@ def verdict_matrix() -> Markdown:
     titles = {name: str(title(name)) for name in dict.fromkeys(each.dataset for each in judged)}
     said = [f"{mode} statistics: {_counted(mode)}." for mode in EVALUATIONS]
     alt = f"A mark for each of {len(judged)} verdicts, by kind of number, case and evaluation mode. {' '.join(said)}"
-    data = verdicts.frame()[["dataset", "arm", "share", "measure", "case", "evaluation", "seeds", "verdict"]]
-    return drawn("verdicts", charts.verdict_matrix(judged, titles), alt, data, _runs_of())
+    return drawn("verdicts", charts.verdict_matrix(judged, titles), alt, verdicts.frame(), _runs_of())
 
 
 def _counted(evaluation: str) -> str:
@@ -206,10 +206,8 @@ def verdict_strips(dataset: str) -> Markdown:
         f"{len(judged)} differences of ours from the published values of {title(dataset)}, with the prediction interval "
         f"of one more run; {', '.join(said)}."
     )
-    columns = ["arm", "share", "measure", "case", "evaluation", "published", "difference", "half_width"]
-    data = verdicts.frame().query("dataset == @dataset")[columns]
     figure = charts.verdict_strips(judged, verdicts.RULE["margins"])
-    return drawn(f"verdicts-{dataset}", figure, alt, data, _runs_of(dataset))
+    return drawn(f"verdicts-{dataset}", figure, alt, "fig-verdicts", _runs_of(dataset))
 
 
 def _cell(record: Mapping) -> tuple[str, int]:
@@ -300,20 +298,6 @@ def latents(dataset: str) -> Markdown:
     ]
     alt = f"Latents of test images of {title(dataset)} in two dimensions. {' '.join(said)}"
     return drawn(f"latents-{dataset}", charts.latents_grid(records, names), alt, data, _runs_of(dataset))
-
-
-def bounds() -> Markdown:
-    """Accuracy on old against new classes, of classifiers without gradients and of replay."""
-    data = latent_bounds.frame()
-    if data.empty:
-        return Markdown(f"*Classifiers on the latents: {NOT_RUN}.*")
-    said = [
-        f"{title(row.dataset)}, {latent_bounds.METHODS[row.method]} with {row.share:.0%} of the old latents: "
-        f"{100 * row.old:.1f} and {100 * row.new:.1f} %"
-        for row in data.itertuples()
-    ]
-    figure = charts.bounds(data, latent_bounds.METHODS, {name: title(name) for name in data.dataset})
-    return drawn("bounds", figure, f"Accuracy on old and new classes. {'; '.join(said)}.", data, _runs_of())
 
 
 def averages() -> Markdown:

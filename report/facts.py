@@ -30,7 +30,7 @@ def run_state(runs: Runs) -> str:
     parts = []
     for name in runs.datasets:
         done = sum(record["run"]["dataset"] == name for record in runs.records + runs.added)
-        every = len(profile.cases) * len(profile.seeds)
+        every = sum(dataset == name for dataset, *_ in profile.runs_of())
         state = NOT_RUN if not done else f"all {count(every)} runs" if done >= every > 1 else f"{done} of {every} runs"
         parts.append(f"{title(name)}: {state}")
     return "; ".join(parts)

@@ -29,7 +29,7 @@ from words import hours
 from lr_core.errors import LatentReplayError
 from lr_lab.data import catalogue
 from lr_lab.files import absolute, write_atomically
-from lr_lab.runs import store
+from lr_lab.runs import results, store
 from lr_lab.runs.profiles import RESULTS
 
 HERE = Path(__file__).resolve().parent
@@ -92,7 +92,7 @@ def find(folder: Path, profile: str | None = None) -> list[Run]:
 
     Runs of a data set that is not known here are left out, with a line for the set.
     """
-    titles = {name: catalogue.describe(name).title for name in catalogue.DATASETS}
+    titles = {name: catalogue.describe(name).title for name in (*catalogue.DATASETS, *catalogue.PAIRS)}
     profiles = list(dict.fromkeys([*RESULTS, profile or RESULTS[0]]))
     found = [
         _read(path, profile)
@@ -113,7 +113,7 @@ def _read(path: Path, profile: str) -> Run:
     try:
         record = json.loads(path.read_bytes())
         run, arms = record["run"], record["arms"]
-        epochs, seconds = (sum(arm[name] for arm in arms) for name in ("epochs", "seconds"))
+        epochs, seconds = sum(map(results.epochs, arms)), sum(arm["seconds"] for arm in arms)
         return Run(path, profile, str(run["dataset"]), run["case"], run["seed"], epochs, seconds)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LatentReplayError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
@@ -14,6 +14,7 @@ from titles import title
 from words import NOT_RUN
 
 from lr_lab import plots
+from lr_lab.runs import results
 
 
 def page(record: dict) -> str:
@@ -100,24 +101,36 @@ def in_table(number: SourcedText | str) -> str:
     return number.html if isinstance(number, SourcedText) else escape(number)
 
 
+def _made(arm: Mapping) -> list[str]:
+    by = arm["provenance"]
+    return [f"{by['processor']}, {by['precision']}", (by["commit"] or "unknown")[:7]]
+
+
+def _place(known: list[list[str]], made: list[str]) -> int:
+    """The place of an entry in a list, to which it is added where it is new."""
+    if made not in known:
+        known.append(made)
+    return known.index(made)
+
+
 def page_data() -> Markdown:
     """What the page's script reads: every run that this document cites, with its arms."""
-    runs = []
+    runs: list[dict] = []
+    made: list[list[str]] = []  # machine and commit, which many arms share
     for record in cited_records():
         run = record["run"]
         arms = [
             {
                 "name": plots.arm_name(arm),
-                "epochs": arm["epochs"],
+                "epochs": results.epochs(arm),
                 "seconds": round(arm["seconds"]),
-                "commit": (arm["provenance"]["commit"] or "unknown")[:7],
-                "machine": f"{arm['provenance']['processor']}, {arm['provenance']['precision']}",
+                "made": _place(made, _made(arm)),
             }
             for arm in record["arms"]
         ]
         name = f"{title(run['dataset'])}, case {run['case']}, seed {run['seed']}"
         runs.append({"title": name, "profile": record["profile"], "page": page(record), "arms": arms})
-    data = json.dumps({"runs": runs}, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps({"runs": runs, "made": made}, separators=(",", ":")).replace("<", "\\u003c")
     script = (HERE / "theme" / "provenance.js").read_text(encoding="utf-8")
     return Markdown(
         f'```{{=html}}\n<script type="application/json" id="provenance">{data}</script>\n<script>\n{script}</script>\n```'

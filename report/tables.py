@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 import claims
 import readings as other_readings
 import torch
-from edition import PROFILE, Runs, bf16, cited, literal, ours
+from edition import BEYOND, PROFILE, Runs, bf16, cited, literal, ours
 from effects import effects as of_seeds
 from facts import memory_bytes, task_images
 from findings import gaps, mean_gap, paired
@@ -18,7 +18,7 @@ from published import MEASURES, published_value
 from sourced import Value, accuracy, mean
 from titles import title
 from verdicts import RULE, Judged, decided, half_width_of_mean
-from words import NOT_RUN, hours
+from words import NOT_RUN, hours, listed
 
 from lr_core.memory import pixel_share
 from lr_core.settings import CASES, EVALUATIONS
@@ -26,7 +26,7 @@ from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.evidence import VERDICTS
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.results import seconds
+from lr_lab.runs.results import epochs, seconds
 
 STEPS = (0.005, 0.02, 0.05, 0.15)  # limits of the shades of a difference
 # The shade of a difference once more, for those who see no colours or print without: the larger, the fuller.
@@ -416,21 +416,49 @@ def provenance() -> Markdown:
     """Where each run was made, with what, and how long it took; its case leads to the executed notebook."""
     rows = []
     for runs in cited:
+        if runs.profile in BEYOND:
+            rows += _many(runs)
+            continue
         for record in runs.records + runs.added:
-            run, made = record["run"], [arm["provenance"] for arm in record["arms"]]
+            run = record["run"]
             rows.append(
                 (
                     runs.profile,
                     f'<a class="from" href="{page(record)}">{title(run["dataset"]).html}, case {run["case"]}, '
                     f"seed {run['seed']}</a>",
-                    sum(arm["epochs"] for arm in record["arms"]),
+                    sum(map(epochs, record["arms"])),
                     hours(seconds(record)),
-                    escape(" / ".join(sorted({f"{m['processor']}, {m['precision']}" for m in made}))),
-                    escape(" ".join(sorted({(m["commit"] or "unknown")[:7] for m in made}))),
+                    *_made(record["arms"]),
                 )
             )
     columns = ("Profile", "Run", "Epochs", "Time", "Processor, precision", "Commit")
     return simple(columns, rows or [(NOT_RUN, *[""] * 5)], numeric=(2, 3))
+
+
+def _made(arms: Iterable[Mapping]) -> tuple[str, str]:
+    """Processors with precision, and commits."""
+    made = [arm["provenance"] for arm in arms]
+    return (
+        escape(" / ".join(sorted({f"{m['processor']}, {m['precision']}" for m in made}))),
+        escape(" ".join(sorted({(m["commit"] or "unknown")[:7] for m in made}))),
+    )
+
+
+def _many(runs: Runs) -> Iterator[tuple]:
+    """A row for each data set of a profile with many short runs."""
+    for name in dict.fromkeys(record["run"]["dataset"] for record in runs.records):
+        records = [record for record in runs.records if record["run"]["dataset"] == name]
+        arms = [arm for record in records for arm in record["arms"]]
+        cases, seeds = (sorted({record["run"][part] for record in records}) for part in ("case", "seed"))
+        words = f"cases {listed(cases)}" if len(cases) > 1 else f"case {cases[0]}"
+        seed_words = f"seeds {listed(seeds)}" if len(seeds) > 1 else f"seed {seeds[0]}"
+        yield (
+            runs.profile,
+            f'<a class="from" href="notebooks/index.html">{title(name).html}, {words}, {seed_words}</a>',
+            sum(map(epochs, arms)),
+            hours(sum(map(seconds, records))),
+            *_made(arms),
+        )
 
 
 def precision() -> Markdown:

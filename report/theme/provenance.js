@@ -1,6 +1,6 @@
 // Where a number comes from: pointing at one, or focusing it, shows the runs behind it.
 (() => {
-  const { runs } = JSON.parse(document.getElementById("provenance").textContent);
+  const { runs, made } = JSON.parse(document.getElementById("provenance").textContent);
   const time = s => s < 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
   const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
   const distinct = values => [...new Set(values)];
@@ -19,7 +19,7 @@
     const of = distinct(found.map(f => f.run));
     const arms = found.map(f => f.arm);
     const took = `${plural(sum(arms.map(a => a.epochs)), "epoch")} in ${time(sum(arms.map(a => a.seconds)))}`;
-    const where = `${distinct(arms.map(a => a.machine)).join("; ")}; code ${distinct(arms.map(a => a.commit)).join(", ")}`;
+    const where = `${distinct(arms.map(a => made[a.made][0])).join("; ")}; code ${distinct(arms.map(a => made[a.made][1])).join(", ")}`;
     if (of.length > 1) {
       const names = distinct(of.map(r => r.title.split(", case")[0])).map(set => {
         const cases = distinct(of.filter(r => r.title.startsWith(set + ",")).map(r => r.title.match(/case (\d+)/)[1]));

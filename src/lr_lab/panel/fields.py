@@ -14,6 +14,7 @@ from lr_core.settings import CASES, is_whole
 from lr_lab.data import catalogue
 from lr_lab.panel.text import parse_tasks
 from lr_lab.runs import profiles
+from lr_lab.runs.variants import VARIANTS
 
 
 def written(tasks: tuple[tuple[int, ...], ...]) -> str:
@@ -29,6 +30,11 @@ SPLITS = {
 }
 
 REPLAYS = {"on": "replay", "off (the paper's baseline)": "none", "off, compressor frozen": "frozen"}
+CONTENTS = {
+    "latents, 32 bits a value": "",
+    **{VARIANTS[name].words: name for name in ("bits-8", "bits-4", "raw-frozen", "raw")},
+}
+TRAININGS = {"new and memory in turn": (), "new and memory in one batch": ("mixed-batches",)}
 
 
 class Field(widgets.VBox):
@@ -48,7 +54,7 @@ class Fields(dict[str, Field]):
         here = catalogue.available()
         titles = {
             f"{catalogue.describe(name).title}{'' if name in here else ' (not on this machine)'}": name
-            for name in catalogue.DATASETS
+            for name in (*catalogue.DATASETS, *catalogue.PAIRS)
         }
         default = next(name for name in (*catalogue.PAPER_DATASETS, "digits") if name in here)
         super().__init__(
@@ -57,6 +63,9 @@ class Fields(dict[str, Field]):
             tasks=Field("Classes, a bar between tasks", widgets.Text(next(iter(SPLITS.values())))),
             replay=Field("Replay", widgets.Dropdown(options=REPLAYS)),
             memory=Field("Memory, % of a task's images", widgets.FloatText(5.0, step=1)),
+            contents=Field("The memory holds", widgets.Dropdown(options=CONTENTS)),
+            training=Field("An update takes", widgets.Dropdown(options=TRAININGS)),
+            norm=Field("Normalisation", widgets.Dropdown(options={"BatchNorm": False, "GroupNorm": True})),
             images=Field("Images of each class", widgets.IntText(profiles.INTERACTIVE.images_per_class, step=50)),
             epochs=Field("Epochs a task, at most", widgets.IntText(profiles.INTERACTIVE.max_epochs)),
             seed=Field("Seed", widgets.IntText(0)),
@@ -77,6 +86,16 @@ class Fields(dict[str, Field]):
     def title(self) -> str:
         """The title of the chosen data set."""
         return catalogue.describe(self.value("dataset")).title
+
+    @property
+    def words(self) -> str:
+        """What is replayed and how, for the title of a run."""
+        if (without := {"none": "no replay", "frozen": "no replay, frozen"}.get(self.value("replay"))) is not None:
+            return f"{without}{', GroupNorm' if self.value('norm') else ''}"
+        words = [f"replay {self.value('memory'):g} %"]
+        words += [VARIANTS[name].words for name in (self.value("contents"),) if name]
+        words += ["one batch"] if self.value("training") else []
+        return ", ".join([*words, *(["GroupNorm"] if self.value("norm") else [])])
 
     @property
     def share(self) -> float | None:
@@ -104,7 +123,8 @@ class Fields(dict[str, Field]):
         }
         for name, error in errors.items():
             self[name].message.value = sentence(error, "#b00020") if error else ""
-        self["memory"].control.disabled = share is None
+        for name in ("memory", "contents", "training"):
+            self[name].control.disabled = share is None
         return not any(errors.values())
 
 

@@ -30,6 +30,7 @@ from lr_lab.plots.style import WIDTH
 from lr_lab.runs import profiles
 from lr_lab.runs.forgotten import find_forgotten
 from lr_lab.runs.latent_plane import latent_plane
+from lr_lab.runs.variants import VARIANTS, policy, with_group_norm
 
 PAGE = 760  # pixels: what a figure as wide as the text takes
 
@@ -154,9 +155,7 @@ class Panel:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as other:  # the page and the Stop button work during an epoch
             sequence = await loop.run_in_executor(other, self._sequence)
-            replay = f"replay {self.fields.value('memory'):g} %"
-            without = {"none": "no replay", "frozen": "no replay, frozen"}
-            run = KeptRun(f"{len(self.kept) + 1}: {without.get(self.fields.value('replay'), replay)}", sequence, 0.0)
+            run = KeptRun(f"{len(self.kept) + 1}: {self.fields.words}", sequence, 0.0)
             self.kept.append(run)
             evaluations = sequence.learn()
             while not self._stopping and (last := await loop.run_in_executor(other, next, evaluations, None)):
@@ -175,10 +174,16 @@ class Panel:
         value = self.fields.value
         if self._data is None or self._data.name != value("dataset"):
             self._data = catalogue.load(value("dataset"))
+        replays = self.fields.share is not None
+        variant = VARIANTS[value("contents") if replays else ""]
+        settings = replace(
+            profiles.INTERACTIVE, images_per_class=value("images"), max_epochs=value("epochs"),
+            choices=variant.choices + (value("training") if replays else ()),
+        )  # fmt: skip
         return TaskSequence(
-            self._data, parse_tasks(value("tasks")), share=self.fields.share, frozen=value("replay") != "none",
-            seed=value("seed"), accelerate=accelerate,
-            settings=replace(profiles.INTERACTIVE, images_per_class=value("images"), max_epochs=value("epochs")),
+            self._data, parse_tasks(value("tasks")), share=self.fields.share, settings=settings, seed=value("seed"),
+            frozen={"none": False, "frozen": True}.get(value("replay"), variant.frozen), policy=policy(variant),
+            accelerate=with_group_norm if value("norm") else accelerate,
         )  # fmt: skip
 
     # -- showing ------------------------------------------------------------------------------------------------
@@ -226,9 +231,10 @@ def _details(sequence: TaskSequence, mode: str) -> str:
     if kept is None:
         return page + _section("What is remembered", "Nothing is kept.")
     count = sum(len(task.train) for task in tasks[: len(sequence.kept)])
+    kind = "latents" if kept.latents.is_floating_point() else "images"
     words = (
-        f"{len(kept):,} of {count:,} images, as latents with their labels: {sequence.memory_bytes:,} bytes. That is "
-        f"{pixel_share(len(kept), count):.2%} of the images' pixels, as the paper counts, and "
+        f"{len(kept):,} of {count:,} images, as {kind} with their labels: {sequence.memory_bytes:,} bytes. That is "
+        f"{pixel_share(len(kept), count):.2%} of the images' pixels, as the paper counts latents, and "
         f"{sequence.memory_bytes / (785 * count):.2%} of their bytes. As images they would be {785 * len(kept):,} bytes."
     )
     images = plots.image_latents(data, kept.positions, kept.latents)

@@ -29,7 +29,7 @@ def table(records: Iterable[dict]) -> pd.DataFrame:
         (
             record["profile"], *(record["run"][name] for name in ("dataset", "case", "seed")), arm["arm"],
             arm.get("choice", float("nan")), evaluation, _percent(arm), *_accuracies(arm, evaluation),
-            sum(arm["epochs"]) if "matrix" in arm else arm["epochs"], round(arm["seconds"], 1), arm["memory_bytes"],
+            epochs(arm), round(arm["seconds"], 1), arm["memory_bytes"],
         )
         for record in records for arm in record["arms"] for evaluation in EVALUATIONS
     ]  # fmt: skip
@@ -118,6 +118,11 @@ def _accuracies(arm: dict, evaluation: str) -> list[float | None]:
         *earlier, last = arm["matrix"][evaluation][-1]
         return [None, last, fmean(earlier)]
     return [arm["accuracy"][evaluation][part] for part in ("train", "test", "original_test")]
+
+
+def epochs(arm: Mapping) -> int:
+    """How many epochs an arm was trained, of a sequence over all tasks."""
+    return sum(arm["epochs"]) if "matrix" in arm else arm["epochs"]
 
 
 def seconds(record: dict) -> float:

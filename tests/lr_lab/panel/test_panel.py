@@ -231,3 +231,34 @@ def test_a_run_that_fails_says_so_and_leaves_the_panel_usable(panel, monkeypatch
         run(panel)
     assert "The run failed: RuntimeError: out of &lt;memory&gt;" in panel.status.value
     assert (panel.run_button.disabled, panel.task) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "title", "held"),
+    [
+        ({"contents": "bits-4"}, "1: replay 25 %, latents of 4 bits", "22 of 90 images, as latents with their labels: 706 bytes"),
+        ({"contents": "raw"}, "1: replay 25 %, images, nothing frozen", f"as images with their labels: {22 * 785:,} bytes"),
+        ({"contents": "raw-frozen", "norm": True}, "1: replay 25 %, images, compressor frozen, GroupNorm", "as images"),
+        ({"training": ("mixed-batches",)}, "1: replay 25 %, one batch", "as latents"),
+        ({"contents": "raw", "replay": "frozen"}, "1: no replay, frozen", "Nothing is kept."),
+    ],
+)  # fmt: skip
+def test_what_the_memory_holds_and_how_it_is_replayed(panel, values, title, held):
+    set_to(panel, **values)
+    run(panel)
+    assert panel.kept[0].title == title
+    assert held in panel.details.value
+
+
+def test_choices_that_do_not_go_together_are_refused_in_one_line(panel):
+    set_to(panel, contents="raw-frozen", training=("mixed-batches",))
+    run(panel)
+    assert "Nothing was run: choices: with a frozen compressor, choose one of" in panel.status.value
+    assert panel.kept == []
+
+
+def test_a_pair_whose_data_are_missing_is_refused(panel):
+    set_to(panel, dataset="mnist+kmnist")
+    assert complaints(panel) == {
+        "dataset": "MNIST, then KMNIST is not on this machine: press “Fetch the data”, or choose another"
+    }

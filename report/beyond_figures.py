@@ -1,0 +1,252 @@
+"""The figures of what goes beyond the original (`beyond`): each drawn from its table, with its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import beyond
+import numpy as np
+import pandas as pd
+from charts import EVALUATION_STYLES as MODE_LINES
+from drawings import drawn
+from IPython.display import Markdown
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+from titles import title
+from words import NOT_RUN, hours
+
+from lr_core.settings import EVALUATIONS
+from lr_lab.plots.style import TASK_COLOURS, WIDTH, mark, styled
+from lr_lab.rounding import rounded
+from lr_lab.runs import results
+
+MODE_MARKS = {"running": "o", "batch": "^", "mixed": "s"}
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+OLD_AND_NEW = dict(zip(("old", "new"), TASK_COLOURS.values(), strict=True))
+
+
+def _figure(
+    name: str, table: Callable[[], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure], about: str
+) -> Markdown:
+    """A figure with its data, or one line where nothing has been run."""
+    data = table()
+    if data.empty:
+        return Markdown(f"*{about}: {NOT_RUN}.*")
+    seconds = sum(map(results.seconds, beyond.beyond[name].records))
+    command = f"`python -m lr_lab grid --profile {name} --force` ({hours(seconds)} of training) and `make report`"
+    return drawn(f"beyond-{name}", draw(data), _described(about, data), data, command)
+
+
+def _described(about: str, data: pd.DataFrame) -> str:
+    """The least and the largest accuracy of each data set, for those who do not see the figure."""
+    said = []
+    for name, found in data.groupby("dataset", sort=False):
+        low, high = (found.loc[place()] for place in (found.accuracy.idxmin, found.accuracy.idxmax))
+        words = [
+            f"{100 * row.accuracy:.1f} % ({', '.join(str(row[c]) for c in data.columns[1:4])})" for row in (low, high)
+        ]
+        said.append(f"{title(str(name))}: from {words[0]} to {words[1]}.")
+    return f"{about}. {' '.join(said)}"
+
+
+def _panels(data: pd.DataFrame, height: float, rows: int = 1, **options: Any) -> tuple[Figure, np.ndarray, list[str]]:
+    """A column of axes for each data set."""
+    names = [str(name) for name in dict.fromkeys(data.dataset)]
+    figure = Figure((WIDTH, height))
+    axes = figure.subplots(rows, len(names), squeeze=False, **options)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(title(name))
+    return figure, axes, names
+
+
+def _legend(figure: Figure, *groups: Mapping[str, Mapping[str, Any]], columns: int | None = None) -> None:
+    handles = [Line2D([], [], **style, label=words) for group in groups for words, style in group.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns or len(handles), handletextpad=0.4)
+
+
+def _modes(colour: str = "#555555") -> dict[str, dict[str, Any]]:
+    return {mode: mark(shape, 4.0, colour, hollow=True) for mode, shape in MODE_MARKS.items()}
+
+
+def _dots(
+    axis: Axes, found: pd.DataFrame, heights: Sequence[float], shape: str, colour: str, size: float = 3.6
+) -> None:
+    """Accuracies along x with their intervals."""
+    for height, row in zip(heights, found.itertuples(), strict=True):
+        if not np.isnan(row.half_width):
+            ends = rounded([row.accuracy - row.half_width, row.accuracy + row.half_width])
+            axis.plot(ends, [height, height], color=colour, linewidth=0.8)
+    axis.plot(rounded(found.accuracy), heights, **mark(shape, size, colour, hollow=True))
+
+
+def _shares(axis: Axes) -> None:
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+    axis.set(xlim=(-0.03, 1.03), xlabel="accuracy, percent")
+
+
+def _names(axis: Axes, names: Sequence[str]) -> None:
+    axis.set_yticks(range(len(names)), names, fontsize=7)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+
+
+@styled
+def _draw_bounds(data: pd.DataFrame) -> Figure:
+    figure, axes, sets = _panels(data, 3.3, sharex=True, sharey=True)
+    rows = list(beyond.BOUNDS)
+    for axis, name in zip(axes[0], sets, strict=True):
+        for measure, colour in OLD_AND_NEW.items():
+            for place, (mode, shape) in enumerate(MODE_MARKS.items()):
+                found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == mode)]
+                _dots(axis, found, [rows.index(way) + (place - 1) * 0.2 for way in found.way], shape, colour)
+        _shares(axis)
+        axis.grid(visible=False, axis="y")
+    _names(axes[0][0], rows)
+    colours = {f"{task} classes": mark("D", 4.0, colour) for task, colour in OLD_AND_NEW.items()}
+    _legend(figure, colours, _modes())
+    return figure
+
+
+def bounds() -> Markdown:
+    """What replay lies between."""
+    return _figure("bounds", beyond.bounds_table, _draw_bounds, "Accuracy of replay and of what it lies between")
+
+
+@styled
+def _draw_training(data: pd.DataFrame) -> Figure:
+    figure, axes, sets = _panels(data, 2.5, sharex=True, sharey=True)
+    rows = [(words, n) for n in (0, 1) for words in beyond.TRAININGS.values()]
+    for axis, name in zip(axes[0], sets, strict=True):
+        for measure, colour in OLD_AND_NEW.items():
+            for place, (mode, shape) in enumerate(MODE_MARKS.items()):
+                found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == mode)]
+                keys = zip(found.way, found.budget, strict=True)
+                _dots(axis, found, [rows.index(key) + (place - 1) * 0.2 for key in keys], shape, colour)
+        _shares(axis)
+        axis.set_xlim(0.3, 1.02)
+        axis.grid(visible=False, axis="y")
+    _names(axes[0][0], [f"{words}, {(63, 315)[n]} latents" for words, n in rows])
+    colours = {f"{task} classes": mark("D", 4.0, colour) for task, colour in OLD_AND_NEW.items()}
+    _legend(figure, colours, _modes())
+    return figure
+
+
+def training() -> Markdown:
+    """Ways to train that make the evaluation modes agree."""
+    return _figure("training", beyond.training_table, _draw_training, "Accuracy by way of training and evaluation mode")
+
+
+@styled
+def _draw_bytes(data: pd.DataFrame) -> Figure:
+    figure, axes, sets = _panels(data, 2.7, sharey=True)
+    styles = {
+        words: {"color": colour, "marker": shape, "markersize": 4.0, "linewidth": 1.0}
+        for words, colour, shape in zip(beyond.ENCODINGS.values(), COLOURS, ("o", "s", "^", "D", "X"), strict=False)
+    }
+    for axis, name in zip(axes[0], sets, strict=True):
+        for words, style in styles.items():
+            for measure, line in (("old", "-"), ("new", (0, (1, 1.5)))):
+                found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == "running")]
+                found = found[found.way == words].sort_values("bytes")
+                marks = style if measure == "old" else style | {"marker": "", "alpha": 0.7}
+                axis.plot(found.bytes, rounded(found.accuracy), linestyle=line, **marks)
+        axis.set_xscale("log")
+        ticks = [9_135, 45_675, 228_375]
+        axis.set_xticks(ticks, [f"{tick / 1000:.0f}" for tick in ticks])
+        axis.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set(xlabel="memory, kB", ylim=(0, 1.02))
+    axes[0][0].set_ylabel("accuracy, running statistics")
+    new = {"new classes": {"color": "#555555", "linestyle": (0, (1, 1.5))}}
+    _legend(figure, styles, new, columns=3)
+    return figure
+
+
+def memory_bytes() -> Markdown:
+    """What a memory of the same bytes is worth with other contents."""
+    return _figure("bytes", beyond.bytes_table, _draw_bytes, "Accuracy by what the bytes of a memory hold")
+
+
+@styled
+def _draw_unlike(data: pd.DataFrame) -> Figure:
+    rows = [str(name) for name in dict.fromkeys(data.dataset)]
+    figure = Figure((WIDTH, 0.8 + 0.24 * len(rows)))
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axis, measure in zip(axes, ("old", "new"), strict=True):
+        for budget, size in zip(beyond.BUDGETS, (2.6, 4.0, 5.6), strict=True):
+            for mode, shape in MODE_MARKS.items():
+                found = data[(data.measure == measure) & (data.evaluation == mode) & (data.budget == budget)]
+                offset = (list(MODE_MARKS).index(mode) - 1) * 0.22
+                heights = [rows.index(name) + offset for name in found.dataset]
+                axis.plot(rounded(found.accuracy), heights, **mark(shape, size, COLOURS[budget], hollow=True))
+        axis.set_title(f"{measure} classes")
+        _shares(axis)
+        axis.grid(visible=False, axis="y")
+    _names(axes[0], [str(title(name)) for name in rows])
+    budgets = {
+        f"{n} latents": mark("D", size, colour, hollow=True)
+        for n, size, colour in zip((63, 315, "1,575"), (2.6, 4.0, 5.6), COLOURS, strict=False)
+    }
+    _legend(figure, budgets, _modes())
+    return figure
+
+
+def unlike() -> Markdown:
+    """Tasks from two data sets."""
+    return _figure("unlike", beyond.unlike_table, _draw_unlike, "Accuracy where the second task is of another data set")
+
+
+@styled
+def _draw_longer(data: pd.DataFrame) -> Figure:
+    figure, axes, sets = _panels(data, 2.4, sharex=True, sharey=True)
+    colours = dict(zip(beyond.MEMORIES.values(), COLOURS, strict=False))
+    for axis, name in zip(axes[0], sets, strict=True):
+        for words, colour in colours.items():
+            for mode, line in MODE_LINES.items():
+                found = data[(data.dataset == name) & (data.memory == words) & (data.evaluation == mode)]
+                axis.plot(found.tasks, rounded(found.accuracy), color=colour, linestyle=line)
+        axis.set_xticks(sorted(set(data.tasks)))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set(xlabel="tasks learned", ylim=(0, 1.02))
+    axes[0][0].set_ylabel("mean accuracy")
+    memories = {words: {"color": colour} for words, colour in colours.items()}
+    _legend(figure, memories, {mode: {"color": "#555555", "linestyle": line} for mode, line in MODE_LINES.items()})
+    return figure
+
+
+def longer() -> Markdown:
+    """Five tasks of two classes."""
+    return _figure("longer", beyond.longer_table, _draw_longer, "Mean accuracy over the tasks learned so far")
+
+
+@styled
+def _draw_gap(data: pd.DataFrame) -> Figure:
+    sets = [str(name) for name in dict.fromkeys(data.dataset)]
+    figure = Figure((WIDTH, 0.6 + 1.35 * len(sets)))
+    axes = figure.subplots(len(sets), len(beyond.GAPS), sharex=True, sharey=True, squeeze=False)
+    for row, name in zip(axes, sets, strict=True):
+        for axis, words in zip(row, beyond.GAPS.values(), strict=True):
+            for (mode, line), colour in zip(MODE_LINES.items(), COLOURS, strict=False):
+                found = data[(data.dataset == name) & (data.training == words) & (data.evaluation == mode)]
+                axis.plot(found["update"], rounded(found.accuracy), color=colour, linestyle=line, linewidth=1.1)
+            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axis.set_ylim(0, 1.02)
+        row[0].set_ylabel(f"{title(name)}\nold classes")
+    for axis, words in zip(axes[0], beyond.GAPS.values(), strict=True):
+        axis.set_title(words)
+    for axis in axes[-1]:
+        axis.set_xlabel("updates of the second task")
+    lines = zip(MODE_LINES.items(), COLOURS, strict=False)
+    _legend(figure, {mode: {"color": colour, "linestyle": line} for (mode, line), colour in lines})
+    return figure
+
+
+def gap() -> Markdown:
+    """The first updates of the second task."""
+    return _figure("gap", beyond.gap_table, _draw_gap, "Accuracy on old classes after each of the first updates")
+
+
+assert tuple(MODE_MARKS) == EVALUATIONS  # a colour, a shape and a line for each mode

@@ -1,0 +1,175 @@
+"""What goes beyond the original: numbers are of the same seeds and cases, have the interval over seeds, and are drawn."""
+
+import math
+
+import pytest
+
+MODES = ("running", "batch", "mixed")
+T = 4.302653  # 97.5 % quantile of the t distribution with two degrees of freedom
+
+
+def arm(name, share, old, new, choice="", **more):
+    """Under batch statistics `old` is 0.1 more, under mixed ones 0.05."""
+    shift = {"running": 0.0, "batch": 0.1, "mixed": 0.05}
+    accuracy = {mode: {"train": 0.99, "test": new, "original_test": old and old + shift[mode]} for mode in MODES}
+    held = {"memory_share": share, "memory_bytes": share and round(share * 1000), "seconds": 60.0, "epochs": 10}
+    return {"arm": name, "accuracy": accuracy, **held, **({"choice": choice} if choice else {}), **more}
+
+
+def record(profile, dataset, case, seed, arms, **more):
+    tasks = {"first": {"classes": [0, 1, 2, 3, 4]}, "second": {"classes": [5, 6, 7, 8, 9]}}
+    return {
+        "profile": profile, "run": {"dataset": dataset, "case": case, "seed": seed}, "tasks": tasks, "arms": arms, **more,
+    }  # fmt: skip
+
+
+SHARES = (0.014, 0.07, 0.35)
+
+
+def bounds_record(dataset, case, seed, old=0.5, new=0.9):
+    arms = [arm("first-task", None, None, 0.95)]
+    arms += [arm("replay", share, old + 0.1 * n, new) for n, share in enumerate((*SHARES, 1.0))]
+    arms += [arm("no-replay", None, 0.0, 0.97), arm("no-replay", None, 0.01, 0.9, "frozen")]
+    closed = {name: {"1.0": [old + 0.2, new]} for name in ("nearest-mean", "linear", "quadratic")}
+    joint = {mode: [0.98, 0.97] for mode in MODES}
+    return record("bounds", dataset, case, seed, arms, bounds={**closed, "joint": joint})
+
+
+@pytest.fixture
+def beyond(module, monkeypatch):
+    """Three seeds of case 1 of MNIST with every profile; of case 2, seed 0 alone. Seeds differ by 0.02."""
+    edition, made = module("edition"), {name: [] for name in module("edition").BEYOND}
+    for seed in range(3):
+        old = 0.5 + 0.02 * seed
+        made["bounds"].append(bounds_record("mnist", 1, seed, old))
+        ways = [(c, n, s) for c in ("", "mixed-batches", "group-norm") for n, s in enumerate(SHARES[:2])]
+        arms = [arm("replay", s, old + 0.1 * n + 0.01 * bool(c), 0.9, c) for c, n, s in ways]
+        made["training"].append(record("training", "mnist", 1, seed, arms))
+        contents = [(c, n, s) for c in ("bits-8", "bits-4", "raw-frozen", "raw") for n, s in enumerate(SHARES)]
+        arms = [arm("replay", s, old + 0.1 * n + 0.03 * (c == "bits-4"), 0.9, c) for c, n, s in contents]
+        made["bytes"].append(record("bytes", "mnist", 1, seed, arms))
+        for other in ("kmnist", "fashion-mnist"):
+            arms = [arm("replay", s, old, 0.85 + 0.01 * n) for n, s in enumerate(SHARES)]
+            arms.append(arm("no-replay", None, 0.0, 0.97))
+            made["unlike"].append(record("unlike", f"mnist+{other}", 1, seed, arms))
+        updates = {"old": {mode: [0.9, 0.3 + 0.01 * seed] + [0.5] * 63 for mode in MODES}}
+        arms = [arm(*key[:1], None, 0.5, 0.9, key[1], updates=updates) for key in module("beyond").GAPS]
+        made["gap"].append(record("gap", "mnist", 1, seed, arms))
+        matrix = [[0.99], [0.9, 0.95], [0.8, 0.8, 0.9], [0.7, 0.7, 0.7, 0.9], [0.6, 0.6, 0.6, 0.6, 0.6 + 0.05 * seed]]
+        arms = [
+            {"arm": a, "choice": c, "seconds": 60.0, "epochs": [3] * 5, "matrix": dict.fromkeys(MODES, matrix)}
+            for a, c in module("beyond").MEMORIES
+        ]
+        made["longer"].append(record("longer", "mnist", 1, seed, arms))
+    made["bounds"].append(bounds_record("mnist", 2, 0, 0.9))
+    for name, records in made.items():
+        monkeypatch.setitem(edition.beyond[name].__dict__, "records", records)
+    return module("beyond")
+
+
+def test_the_seed_is_the_unit(beyond):
+    found = beyond.REPLAYED.accuracy("mnist", "old", "running")
+    assert found.value == pytest.approx((0.6 + 0.62 + 0.64) / 3)
+    assert found.half_width == pytest.approx(T * 0.02 / math.sqrt(3), rel=1e-5)
+    assert (found.seeds, found.cases) == ((0, 1, 2), (1,))  # case 2 has one seed
+    assert len(found.value.sources) == 3
+
+
+def test_where_every_case_has_two_seeds_all_count(beyond, module):
+    module("edition").beyond["bounds"].records.append(bounds_record("mnist", 2, 1, 0.7))
+    found = beyond.REPLAYED.accuracy("mnist", "old", "running")
+    assert (found.seeds, found.cases) == ((0, 1), (1, 2))
+    assert found.value == pytest.approx(((0.6 + 1.0) / 2 + (0.62 + 0.8) / 2) / 2)
+
+
+def test_one_seed_has_no_interval(beyond, module):
+    records = module("edition").beyond["bounds"].records
+    records[:] = [records[0]]
+    found = beyond.REPLAYED.accuracy("mnist", "old", "running")
+    assert (found.half_width, found.sign) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "half_width", "sign"), [(0.2, 0.1, 1), (-0.2, 0.1, -1), (0.2, 0.3, 0), (0.1, 0.1, 0), (0.2, None, 0)]
+)
+def test_sign(beyond, value, half_width, sign):
+    assert beyond.Estimate(beyond.Value(value), half_width, (0, 1), (1,)).sign == sign
+
+
+def test_differences_are_paired(beyond):
+    found = beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), "mnist", "old", "running")
+    assert found.value == pytest.approx(0.03)
+    assert found.half_width == pytest.approx(0, abs=1e-9)  # the seeds differ, their differences do not
+    assert found.cases == (1,)  # `bytes` has no other, though `bounds` has
+    both = beyond.difference(beyond.GAUSSIANS, beyond.REPLAYED, "mnist", "both", "running")
+    assert both.value == pytest.approx((0.2 - 0.1) / 2)
+
+
+def test_gap_between_modes(beyond):
+    assert beyond.training("mixed-batches").gap("mnist").value == pytest.approx(0.1)
+
+
+def test_what_was_not_run_is_none(beyond):
+    assert beyond.REPLAYED.accuracy("kmnist", "old", "running") is None
+    assert beyond.lost_by_freezing("kmnist", "mixed") is None
+    assert beyond.datasets("bounds") == ["mnist"]
+
+
+def test_what_freezing_costs_is_the_mean_over_the_other_sets(beyond):
+    assert beyond.lost_by_freezing("mnist", "running").value == pytest.approx(0.97 - 0.87)
+
+
+def test_dip(beyond):
+    assert beyond.dip([0.9, 0.3, 0.6, 0.5]) == pytest.approx(0.2)
+    found = beyond.after_updates("mnist", "replay", "", "running", beyond.dip)
+    assert found.value == pytest.approx((0.2 + 0.19 + 0.18) / 3)
+
+
+def test_a_sequence_of_five_tasks(beyond):
+    found = beyond.longer("mnist", "replay", "", "mixed", "accuracy")
+    assert found.value == pytest.approx((0.6 * 4 + 0.65) / 5)
+    assert beyond.longer("mnist", "no-replay", "", "mixed", "forgetting").value == pytest.approx(
+        (0.39 + 0.35 + 0.3 + 0.3) / 4
+    )
+
+
+def test_bytes(beyond):
+    assert beyond.gaussian_bytes() == 5 * 4 * (36 + 666)
+
+
+@pytest.mark.parametrize("name", ["bounds", "training", "memory_bytes", "unlike", "longer", "gap"])
+def test_every_figure_has_its_data_and_a_description(beyond, module, name):
+    drawn = getattr(module("beyond_figures"), name)().data
+    assert "MNIST: from " in drawn
+    profile = "bytes" if name == "memory_bytes" else name
+    origin = module("drawings").origin(f"beyond-{profile}").data
+    assert f"python -m lr_lab grid --profile {profile} --force" in origin
+    assert "CSV" in origin
+
+
+@pytest.mark.parametrize("name", ["bounds", "training", "memory_bytes", "unlike", "longer", "gap"])
+def test_without_runs_a_figure_says_so(beyond, module, name):
+    for runs in module("edition").beyond.values():
+        runs.records.clear()
+    assert getattr(module("beyond_figures"), name)().data.endswith("not run.*")
+
+
+def test_sentences(beyond, module):
+    words = module("beyond_words")
+    found = words.by_set("bounds", lambda name: beyond.REPLAYED.accuracy(name, "old", "running"))
+    assert found.startswith("[62.0 ± 5.0 %]")
+    assert found.endswith("(MNIST)")
+    number = {1: 0.3, -1: -0.3, 0: 0.05}
+    for sign, phrase in ((1, "A"), (-1, "B"), (0, "C")):
+        made = beyond.Estimate(beyond.Value(number[sign]), 0.1, (0, 1), (1,))
+        assert words.concluded("bounds", lambda name, made=made: made, "A", "B", "C") == f"{phrase} on MNIST"
+    assert words.concluded("bounds", lambda name: None, "A", "B", "C") == "(not run)"
+    assert words.with_interval(None) == "(not run)"
+
+
+def test_claims_of_ours_are_in_the_ledger(beyond, module):
+    entries = {e.name: e for e in module("claims").ledger() if e.datasets == ("mnist",) and e.evaluation == "running"}
+    verdicts = {name: entries[name].verdict for name in ("gaussians", "modes-agree", "fewer-bits", "other-set")}
+    assert verdicts == {"gaussians": "holds", "modes-agree": "fails", "fewer-bits": "holds", "other-set": "fails"}
+    assert entries["fixed-size"].verdict == "holds"
+    assert entries["stability-gap"].seeds == (0, 1, 2)
