@@ -152,7 +152,7 @@ def _draw_bytes(data: pd.DataFrame) -> Figure:
                 found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == "running")]
                 found = found[found.way == words].sort_values("bytes")
                 marks = style if measure == "old" else style | {"marker": "", "alpha": 0.7}
-                axis.plot(found.bytes, rounded(found.accuracy), linestyle=line, **marks)
+                axis.plot(rounded(found.bytes), rounded(found.accuracy), linestyle=line, **marks)
         axis.set_xscale("log")
         ticks = [9_135, 45_675, 228_375]
         axis.set_xticks(ticks, [f"{tick / 1000:.0f}" for tick in ticks])

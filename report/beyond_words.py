@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+import beyond
 from beyond import Estimate, datasets
+from IPython.display import Markdown
 from provenance import SourcedText
 from titles import title
 from words import NOT_RUN, listed
@@ -22,10 +24,40 @@ def with_interval(found: Estimate | None, unit: str = " %") -> str:
     return str(SourcedText(f"{text}{half_width}{unit}", found.value.sources))
 
 
-def by_set(profile: str, number: Number, unit: str = " %", only: Iterable[str] = ()) -> str:
-    """One number for each data set of a profile: "93.1 ± 0.4 % (MNIST) and 80.2 ± 0.6 % (KMNIST)"."""
-    names = [name for name in datasets(profile) if not only or name in only]
-    return listed(f"{with_interval(number(name), unit)} ({title(name)})" for name in names) if names else f"({NOT_RUN})"
+def by_set(profile: str, number: Number, unit: str = " %") -> Markdown:
+    """One number for each data set of a profile that has it: "93.1 ± 0.4 % (MNIST) and 80.2 ± 0.6 % (KMNIST)"."""
+    found = {name: number(name) for name in datasets(profile)}
+    known = [f"{with_interval(value, unit)} ({title(name).markdown})" for name, value in found.items() if value]
+    return Markdown(listed(known) if known else f"({NOT_RUN})")
+
+
+ADVICE: dict[str, tuple[str, Number]] = {
+    "Before any replay, try what needs no training: a mean and a covariance of each class, on the frozen latents.": (
+        "bounds", lambda name: beyond.difference(beyond.GAUSSIANS, beyond.REPLAYED, name, "both", "running")
+    ),
+    "Put new and memory images into one batch: evaluation mode then loses less against batch statistics.": (
+        "training", lambda name: beyond.gap_closed("mixed-batches", name)
+    ),
+    "Store latents in 4 bits: at the same bytes they preserve more than in 32.": (
+        "bytes", lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "old", "running")
+    ),
+    "Store latents, not images, where bytes are few.": (
+        "bytes", lambda name: beyond.difference(beyond.encoding(""), beyond.encoding("raw"), name, "old", "running")
+    ),
+}  # fmt: skip
+"""What to do, and the difference that has to be above 0 on every data set of the profile for it to be said."""
+
+
+def advice() -> Markdown:
+    """What the runs bear out of `ADVICE`, as a list."""
+    said = []
+    for words, (profile, number) in ADVICE.items():
+        found = {title(name): number(name) for name in datasets(profile)}
+        known = {name: value for name, value in found.items() if value is not None}
+        if known and all(value.sign == 1 for value in known.values()):
+            by = listed(f"{with_interval(value, ' points')} on {name.markdown}" for name, value in known.items())
+            said.append(f"- {words} ({by}.)")
+    return Markdown("\n".join(said) or "- Nothing yet: these runs have too few seeds.")
 
 
 def concluded(profile: str, number: Number, above: str, below: str, undecided: str) -> str:

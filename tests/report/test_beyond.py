@@ -1,8 +1,13 @@
 """What goes beyond the original: numbers are of the same seeds and cases, have the interval over seeds, and are drawn."""
 
+import copy
 import math
 
+import matplotlib as mpl
 import pytest
+from drawn import OF_A_USER, other_processor
+
+from lr_lab import plots
 
 MODES = ("running", "batch", "mixed")
 T = 4.302653  # 97.5 % quantile of the t distribution with two degrees of freedom
@@ -147,6 +152,16 @@ def test_every_figure_has_its_data_and_a_description(beyond, module, name):
     assert "CSV" in origin
 
 
+@pytest.mark.parametrize("name", ["bounds", "training", "bytes", "unlike", "longer", "gap"])
+def test_a_figure_is_the_same_bytes_whatever_the_user_has_set_and_on_every_processor(beyond, module, name):
+    data, draw = getattr(beyond, f"{name}_table")(), getattr(module("beyond_figures"), f"_draw_{name}")
+    expected = plots.svg(draw(data))
+    with mpl.rc_context(OF_A_USER):
+        assert plots.svg(draw(data)) == expected
+    (disturbed,) = other_processor([copy.deepcopy(data)])
+    assert plots.svg(draw(disturbed)) == expected
+
+
 @pytest.mark.parametrize("name", ["bounds", "training", "memory_bytes", "unlike", "longer", "gap"])
 def test_without_runs_a_figure_says_so(beyond, module, name):
     for runs in module("edition").beyond.values():
@@ -156,7 +171,7 @@ def test_without_runs_a_figure_says_so(beyond, module, name):
 
 def test_sentences(beyond, module):
     words = module("beyond_words")
-    found = words.by_set("bounds", lambda name: beyond.REPLAYED.accuracy(name, "old", "running"))
+    found = words.by_set("bounds", lambda name: beyond.REPLAYED.accuracy(name, "old", "running")).data
     assert found.startswith("[62.0 ± 5.0 %]")
     assert found.endswith("(MNIST)")
     number = {1: 0.3, -1: -0.3, 0: 0.05}
@@ -164,7 +179,17 @@ def test_sentences(beyond, module):
         made = beyond.Estimate(beyond.Value(number[sign]), 0.1, (0, 1), (1,))
         assert words.concluded("bounds", lambda name, made=made: made, "A", "B", "C") == f"{phrase} on MNIST"
     assert words.concluded("bounds", lambda name: None, "A", "B", "C") == "(not run)"
-    assert words.with_interval(None) == "(not run)"
+    assert words.by_set("bounds", lambda name: None).data == words.with_interval(None) == "(not run)"
+
+
+def test_advice_is_given_where_every_data_set_bears_it_out(beyond, module):
+    said = module("beyond_words").advice().data
+    assert "- Store latents in 4 bits" in said
+    assert "[3.0 ± 0.0 points]" in said
+    assert "one batch" not in said  # the gap is the same
+    records = module("edition").beyond["bytes"].records
+    records[:] = records[:1]
+    assert "4 bits" not in module("beyond_words").advice().data  # one seed says nothing
 
 
 def test_claims_of_ours_are_in_the_ledger(beyond, module):

@@ -38,15 +38,6 @@ AVERAGES = pd.DataFrame(
     [(task, memory, name, 0.9123) for task in ("old", "new") for memory in ("1 %", "5 %") for name in "abcd"],
     columns=["task", "memory", "statistics", "accuracy"],
 )
-BOUNDS = pd.DataFrame(
-    [
-        (name, method, share, 0.8 + share, 0.7)
-        for name in ("mnist", "kmnist")
-        for method in "abcdef"
-        for share in (0.01, 0.05)
-    ],
-    columns=["dataset", "method", "share", "old", "new"],
-)
 MARGINS = {"train": 0.01, "test": 0.01, "original_test": 0.02}
 RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
 DATA = {
@@ -55,11 +46,6 @@ DATA = {
     "budget": lambda record, digits: [[record], ("running", "mixed"), {(1, 0.05): 0.9}],
     "agreement": lambda record, digits: [DIFFERENCES],
     "rates": lambda record, digits: [RATES, ["first"]],
-    "bounds": lambda record, digits: [
-        BOUNDS,
-        {name: name for name in "abcdef"},
-        {"mnist": "MNIST", "kmnist": "KMNIST"},
-    ],
     "averages": lambda record, digits: [AVERAGES, {name: name for name in "abcd"}],
     "readings": lambda record, digits: [READINGS, {"a": "first reading", "b": "second"}, KINDS],
     "error_bars": lambda record, digits: [ERRORS],
