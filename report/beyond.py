@@ -131,6 +131,18 @@ class Way:
         """Accuracy under batch less running statistics."""
         return estimate(self.term(dataset, measure, "batch"), self.term(dataset, measure, "running", -1.0))
 
+    def wrong_task(self, dataset: str, mode: str) -> Estimate | None:
+        """Share of the old test images that are taken for a new class."""
+
+        def read(record: Mapping) -> Value | None:
+            arm = self.arm(record)
+            if arm is None:
+                return None
+            old, new = (record["tasks"][task]["classes"] for task in ("first", "second"))
+            return Value(results.error_kinds(arm["confusion"][mode], old, new)[0], [source(record, arm)])
+
+        return estimate((self.runs, dataset, read, 1.0))
+
     def bytes(self) -> float | None:
         """What the memory takes, on average over runs."""
         held = [arm["memory_bytes"] for record in self.runs.records if (arm := self.arm(record))]
@@ -352,13 +364,15 @@ def dip(values: list[float]) -> float:
 
 
 def gap_table() -> pd.DataFrame:
-    """Accuracy on old classes after each of the first updates."""
+    """Accuracy on old classes after each of the first updates, a column for each evaluation mode."""
     rows = []
     for dataset in datasets("gap"):
         for (arm, choice), words in GAPS.items():
-            for mode in EVALUATIONS:
-                for update in range(find_profile("gap").updates + 1):
-                    found = after_updates(dataset, arm, choice, mode, lambda values, n=update: values[n])
-                    if found is not None:
-                        rows.append((dataset, words, mode, update, float(found.value)))
-    return _table(rows, ["dataset", "training", "evaluation", "update", "accuracy"])
+            for update in range(find_profile("gap").updates + 1):
+                found = [
+                    after_updates(dataset, arm, choice, mode, lambda values, n=update: values[n])
+                    for mode in EVALUATIONS
+                ]
+                if None not in found:
+                    rows.append((dataset, words, update, *(float(each.value) for each in found if each)))
+    return _table(rows, ["dataset", "training", "update", *EVALUATIONS])

@@ -43,6 +43,8 @@ def _figure(
 def _described(about: str, data: pd.DataFrame) -> str:
     """The least and the largest accuracy of each data set, for those who do not see the figure."""
     said = []
+    if "accuracy" not in data:  # a column for each mode
+        data = data.melt([c for c in data if c not in EVALUATIONS], var_name="evaluation", value_name="accuracy")
     for name, found in data.groupby("dataset", sort=False):
         low, high = (found.loc[place()] for place in (found.accuracy.idxmin, found.accuracy.idxmax))
         words = [
@@ -85,12 +87,13 @@ def _dots(
 def _shares(axis: Axes) -> None:
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axis.set(xlim=(-0.03, 1.03), xlabel="accuracy, percent")
+    axis.grid(visible=False, axis="y")
+    axis.tick_params(axis="y", length=0)
 
 
 def _names(axis: Axes, names: Sequence[str]) -> None:
     axis.set_yticks(range(len(names)), names, fontsize=7)
     axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.tick_params(axis="y", length=0)
 
 
 @styled
@@ -103,7 +106,6 @@ def _draw_bounds(data: pd.DataFrame) -> Figure:
                 found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == mode)]
                 _dots(axis, found, [rows.index(way) + (place - 1) * 0.2 for way in found.way], shape, colour)
         _shares(axis)
-        axis.grid(visible=False, axis="y")
     _names(axes[0][0], rows)
     colours = {f"{task} classes": mark("D", 4.0, colour) for task, colour in OLD_AND_NEW.items()}
     _legend(figure, colours, _modes())
@@ -127,7 +129,6 @@ def _draw_training(data: pd.DataFrame) -> Figure:
                 _dots(axis, found, [rows.index(key) + (place - 1) * 0.2 for key in keys], shape, colour)
         _shares(axis)
         axis.set_xlim(0.3, 1.02)
-        axis.grid(visible=False, axis="y")
     _names(axes[0][0], [f"{words}, {(63, 315)[n]} latents" for words, n in rows])
     colours = {f"{task} classes": mark("D", 4.0, colour) for task, colour in OLD_AND_NEW.items()}
     _legend(figure, colours, _modes())
@@ -184,7 +185,6 @@ def _draw_unlike(data: pd.DataFrame) -> Figure:
                 axis.plot(rounded(found.accuracy), heights, **mark(shape, size, COLOURS[budget], hollow=True))
         axis.set_title(f"{measure} classes")
         _shares(axis)
-        axis.grid(visible=False, axis="y")
     _names(axes[0], [str(title(name)) for name in rows])
     budgets = {
         f"{n} latents": mark("D", size, colour, hollow=True)
@@ -230,8 +230,8 @@ def _draw_gap(data: pd.DataFrame) -> Figure:
     for row, name in zip(axes, sets, strict=True):
         for axis, words in zip(row, beyond.GAPS.values(), strict=True):
             for (mode, line), colour in zip(MODE_LINES.items(), COLOURS, strict=False):
-                found = data[(data.dataset == name) & (data.training == words) & (data.evaluation == mode)]
-                axis.plot(found["update"], rounded(found.accuracy), color=colour, linestyle=line, linewidth=1.1)
+                found = data[(data.dataset == name) & (data.training == words)]
+                axis.plot(found["update"], rounded(found[mode]), color=colour, linestyle=line, linewidth=1.1)
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             axis.set_ylim(0, 1.02)
         row[0].set_ylabel(f"{title(name)}\nold classes")

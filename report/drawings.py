@@ -52,7 +52,7 @@ def origin(name: str) -> Markdown:
         return Markdown("")
     command, data = _origins[name]
     if isinstance(data, str):
-        return Markdown(f"[Made anew by {command}. [Data: those of @{data}]{{.html-only}}]{{.origin}}")
+        return Markdown(f"[Made anew by {command}. [Data: {data}]{{.html-only}}]{{.origin}}")
     table = "data:text/csv;charset=utf-8," + quote(data.to_csv(index=False), safe=",.-:")
     # Not as a Markdown link: pandoc takes ten seconds to read one of this length.
     link = f'`<a href="{table}" download="{name}.csv">CSV</a>`{{=html}}'
@@ -65,7 +65,7 @@ def _image(path: str, alt: str) -> Markdown:
 
 
 def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame | str, command: str) -> Markdown:
-    """A figure as an image; `origin(name)` then gives the command and the data, or names the figure that has the same."""
+    """A figure as an image; `origin(name)` then gives the command and the data, or says where the data are."""
     content = plots.svg(figure).encode()
     # Named by its content: two documents may be rendered at the same time.
     path = DRAWN / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}.svg"
@@ -100,7 +100,8 @@ def static_figure(dataset: str, kind: str) -> Markdown:
     name = f"{dataset}-{kind}"
     data = pd.read_csv(FIGURES / f"{name}.csv")
     seconds = pd.read_csv(FIGURES / "seconds.csv", index_col="dataset").seconds
-    _origins[name] = (f"`python -m lr_lab figures {dataset}` ({hours(seconds[dataset])})", data)
+    where = f"`report/figures/{name}.csv` in the [source](source.zip)"  # inline it would be an eighth of the page
+    _origins[name] = (f"`python -m lr_lab figures {dataset}` ({hours(seconds[dataset])})", where)
     classes = list(dict.fromkeys(data.name.astype(str)))
     if kind == "pca":
         alt = f"{len(data)} images of {title(dataset)} in the plane of two principal components. {_layout(data)}"
@@ -156,7 +157,7 @@ def agreement() -> Markdown:
         .difference.agg(["min", "max"])
         .itertuples()
     )
-    return drawn("agreement", charts.agreement(data), alt, "fig-verdicts", _runs_of())
+    return drawn("agreement", charts.agreement(data), alt, "those of @fig-verdicts", _runs_of())
 
 
 def error_bars() -> Markdown:
@@ -207,7 +208,7 @@ def verdict_strips(dataset: str) -> Markdown:
         f"of one more run; {', '.join(said)}."
     )
     figure = charts.verdict_strips(judged, verdicts.RULE["margins"])
-    return drawn(f"verdicts-{dataset}", figure, alt, "fig-verdicts", _runs_of(dataset))
+    return drawn(f"verdicts-{dataset}", figure, alt, "those of @fig-verdicts", _runs_of(dataset))
 
 
 def _cell(record: Mapping) -> tuple[str, int]:
@@ -297,7 +298,8 @@ def latents(dataset: str) -> Markdown:
         for case in data.case.unique()
     ]
     alt = f"Latents of test images of {title(dataset)} in two dimensions. {' '.join(said)}"
-    return drawn(f"latents-{dataset}", charts.latents_grid(records, names), alt, data, _runs_of(dataset))
+    where = "in the [records of the runs](notebooks/index.html)"
+    return drawn(f"latents-{dataset}", charts.latents_grid(records, names), alt, where, _runs_of(dataset))
 
 
 def averages() -> Markdown:

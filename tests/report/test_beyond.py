@@ -18,7 +18,15 @@ def arm(name, share, old, new, choice="", **more):
     shift = {"running": 0.0, "batch": 0.1, "mixed": 0.05}
     accuracy = {mode: {"train": 0.99, "test": new, "original_test": old and old + shift[mode]} for mode in MODES}
     held = {"memory_share": share, "memory_bytes": share and round(share * 1000), "seconds": 60.0, "epochs": 10}
-    return {"arm": name, "accuracy": accuracy, **held, **({"choice": choice} if choice else {}), **more}
+    confusion = dict.fromkeys(MODES, [[7 if p == t else 1 if p == 9 else 0 for p in range(10)] for t in range(10)])
+    return {
+        "arm": name,
+        "accuracy": accuracy,
+        "confusion": confusion,
+        **held,
+        **({"choice": choice} if choice else {}),
+        **more,
+    }
 
 
 def record(profile, dataset, case, seed, arms, **more):
@@ -112,6 +120,10 @@ def test_differences_are_paired(beyond):
 
 def test_gap_between_modes(beyond):
     assert beyond.training("mixed-batches").gap("mnist").value == pytest.approx(0.1)
+
+
+def test_wrong_task(beyond):
+    assert beyond.training("").wrong_task("mnist", "mixed").value == pytest.approx(1 / 8)
 
 
 def test_what_was_not_run_is_none(beyond):

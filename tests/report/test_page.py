@@ -119,8 +119,8 @@ def test_the_data_of_a_figure_can_be_downloaded(chromium, paper):
         assert links.count() > 10
         with seen.page.expect_download() as download:
             links.first.click()
-        assert download.value.suggested_filename == "mnist-samples.csv"
-        assert download.value.path().read_text().startswith("class,name,place,image\n")
+        assert download.value.suggested_filename == "verdicts.csv"
+        assert download.value.path().read_text().startswith("dataset,arm,share,measure,case,evaluation,published,ours,")
 
 
 def test_every_link_leads_somewhere(paper):
