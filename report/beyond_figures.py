@@ -96,20 +96,33 @@ def _names(axis: Axes, names: Sequence[str]) -> None:
     axis.set_ylim(len(names) - 0.5, -0.5)
 
 
-@styled
-def _draw_bounds(data: pd.DataFrame) -> Figure:
-    figure, axes, sets = _panels(data, 3.3, sharex=True, sharey=True)
-    rows = list(beyond.BOUNDS)
+def _by_way(data: pd.DataFrame, names: Mapping[tuple, str], columns: list[str], height: float, least: float) -> Figure:
+    """Accuracy on old and on new classes under each mode: a row for each way, an axis for each data set.
+
+    Parameters
+    ----------
+    names : values of `columns` -> the name of the row
+    least : where the axis of accuracies begins
+    """
+    figure, axes, sets = _panels(data, height, sharex=True, sharey=True)
+    rows = list(names)
     for axis, name in zip(axes[0], sets, strict=True):
         for measure, colour in OLD_AND_NEW.items():
             for place, (mode, shape) in enumerate(MODE_MARKS.items()):
                 found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == mode)]
-                _dots(axis, found, [rows.index(way) + (place - 1) * 0.2 for way in found.way], shape, colour)
+                keys = found[columns].itertuples(index=False, name=None)
+                _dots(axis, found, [rows.index(key) + (place - 1) * 0.2 for key in keys], shape, colour)
         _shares(axis)
-    _names(axes[0][0], rows)
+        axis.set_xlim(left=least)
+    _names(axes[0][0], list(names.values()))
     colours = {f"{task} classes": mark("D", 4.0, colour) for task, colour in OLD_AND_NEW.items()}
     _legend(figure, colours, _modes())
     return figure
+
+
+@styled
+def _draw_bounds(data: pd.DataFrame) -> Figure:
+    return _by_way(data, {(way,): way for way in beyond.BOUNDS}, ["way"], 3.3, -0.03)
 
 
 def bounds() -> Markdown:
@@ -119,20 +132,9 @@ def bounds() -> Markdown:
 
 @styled
 def _draw_training(data: pd.DataFrame) -> Figure:
-    figure, axes, sets = _panels(data, 2.5, sharex=True, sharey=True)
-    rows = [(words, n) for n in (0, 1) for words in beyond.TRAININGS.values()]
-    for axis, name in zip(axes[0], sets, strict=True):
-        for measure, colour in OLD_AND_NEW.items():
-            for place, (mode, shape) in enumerate(MODE_MARKS.items()):
-                found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == mode)]
-                keys = zip(found.way, found.budget, strict=True)
-                _dots(axis, found, [rows.index(key) + (place - 1) * 0.2 for key in keys], shape, colour)
-        _shares(axis)
-        axis.set_xlim(0.3, 1.02)
-    _names(axes[0][0], [f"{words}, {(63, 315)[n]} latents" for words, n in rows])
-    colours = {f"{task} classes": mark("D", 4.0, colour) for task, colour in OLD_AND_NEW.items()}
-    _legend(figure, colours, _modes())
-    return figure
+    latents = {0: "63 latents", 1: "315 latents"}
+    names = {(words, n): f"{words}, {latents[n]}" for n in latents for words in beyond.TRAININGS.values()}
+    return _by_way(data, names, ["way", "budget"], 2.5, 0.3)
 
 
 def training() -> Markdown:
