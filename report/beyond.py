@@ -192,6 +192,8 @@ def lost_by_freezing(dataset: str, mode: str) -> Estimate | None:
 
 def state() -> Markdown:
     """How many runs of each profile are there, in words."""
+    if not are_cited():
+        return Markdown("not shown in this document")
     parts = []
     for name, runs in beyond.items():
         done, every = len(runs.records), len(find_profile(name).runs_of())
