@@ -11,6 +11,7 @@ import datetime
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -59,6 +60,8 @@ def render(document: Path, output_dir: Path | None = None) -> list[Path]:
             run(source, folder, epoch)
         names = {kind: file_name(source, kind, suffix) for kind, suffix in (("html", ".html"), ("typst", ".pdf"))}
         page = convert(source, "html", folder, date, {"pdf": names["typst"]})
+        # Line breaks of the source between cells and after <br>: each would be a node of the page, some five thousand in all.
+        page = re.sub(r"\n(?=</?(?:t[dhr]|tbody|thead|colgroup|col)\b)|(?<=<br />)\n", "", page)
         (folder / "main.typ").write_text(convert(source, "typst", folder, date, {}), encoding="utf-8")
         try:  # no fonts but those that every machine has: the PDF is the same everywhere
             pdf = typst.compile(
