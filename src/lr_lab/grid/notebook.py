@@ -74,6 +74,7 @@ def run_notebook(
                 kernel_manager_class=Kernel,
                 progress_bar=False,
                 log_output=False,
+                iopub_timeout=60,  # seconds for a cell's last output: the 4 of nbclient are few where eight kernels share two cores
                 extra_arguments=["--IPKernelApp.exec_lines=import lr_lab.grid.parent_watchdog"],
             )
         except papermill.PapermillExecutionError as error:
