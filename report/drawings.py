@@ -100,7 +100,7 @@ def static_figure(dataset: str, kind: str) -> Markdown:
     name = f"{dataset}-{kind}"
     data = pd.read_csv(FIGURES / f"{name}.csv")
     seconds = pd.read_csv(FIGURES / "seconds.csv", index_col="dataset").seconds
-    where = f"`report/figures/{name}.csv` in the [source](source.zip)"  # inline it would be an eighth of the page
+    where = f"`report/figures/{name}.csv` in the [source](source.zip)"  # inline, these are 90 kB
     _origins[name] = (f"`python -m lr_lab figures {dataset}` ({hours(seconds[dataset])})", where)
     classes = list(dict.fromkeys(data.name.astype(str)))
     if kind == "pca":

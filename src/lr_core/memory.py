@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +35,7 @@ class LatentMemory:
         values = self.latents.numel()
         if not self.latents.is_floating_point():
             return values + len(self)
-        return math.ceil(values * self.bits / 8) + len(self) + (0 if self.bits == 32 else 8 * values // len(self))
+        return -(-values * self.bits // 8) + len(self) + (0 if self.bits == 32 else 8 * values // len(self))
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One replay batch: (k, 1, 6, 6) latents and (k,) int64 labels, k = min(size, m).

@@ -28,9 +28,10 @@ from lr_lab.panel.fields import Fields, sentence, written
 from lr_lab.panel.text import parse_tasks
 from lr_lab.plots.style import WIDTH
 from lr_lab.runs import profiles
+from lr_lab.runs.arms import policy, with_group_norm
 from lr_lab.runs.forgotten import find_forgotten
 from lr_lab.runs.latent_plane import latent_plane
-from lr_lab.runs.variants import VARIANTS, policy, with_group_norm
+from lr_lab.runs.variants import VARIANTS
 
 PAGE = 760  # pixels: what a figure as wide as the text takes
 

@@ -23,7 +23,8 @@ from lr_core.tasks import Dataset
 from lr_core.training import Epoch
 from lr_lab.data import catalogue
 from lr_lab.files import absolute
-from lr_lab.runs import provenance, store
+from lr_lab.runs import longer, provenance, store
+from lr_lab.runs.arms import Arm, arms, policy, with_group_norm
 from lr_lab.runs.bounds import bounds, joint
 from lr_lab.runs.checkpoints import Checkpoints, Progress, restore, state, write_progress
 from lr_lab.runs.latent_plane import latent_plane
@@ -31,7 +32,7 @@ from lr_lab.runs.probes import probe
 from lr_lab.runs.profiles import Profile, find_profile
 from lr_lab.runs.record import RunId, make_record
 from lr_lab.runs.updates import Updates
-from lr_lab.runs.variants import VARIANTS, Arm, arms, policy, with_group_norm
+from lr_lab.runs.variants import VARIANTS
 
 Report = Callable[[Progress], None]
 
@@ -69,10 +70,17 @@ def run(
             write_progress(folder, progress)
         report(progress)
 
-    result = train(
-        catalogue.load(run_id.dataset), CASES[run_id.case], run_id.seed, settings, profile=profile,
-        compute=resolve(settings.precision, threads), checkpoints=Checkpoints(folder, key), report=write_and_report,
-    )  # fmt: skip
+    data, compute, kept = catalogue.load(run_id.dataset), resolve(settings.precision, threads), Checkpoints(folder, key)
+    if profile.orders:
+        order = profile.orders[run_id.case - 1]
+        result = longer.train(
+            data, order, run_id.seed, settings, compute=compute, checkpoints=kept, report=write_and_report
+        )
+    else:
+        case = CASES[run_id.case]
+        result = train(
+            data, case, run_id.seed, settings, profile=profile, compute=compute, checkpoints=kept, report=write_and_report
+        )  # fmt: skip
     record = make_record(run_id, settings, result)
     if runs is not None:
         store.write(record, run_id.record(runs))
@@ -96,8 +104,9 @@ def train(
 
     Parameters
     ----------
-    profile : what is measured beside the paper's arms; its `settings` are not used
+    profile : which variants the arms have, and what else is measured; its `settings` are not used
     """
+    profile = profile or Profile(settings, (), ())
 
     def begun(group_norm: bool = False) -> TaskSequence:
         return TaskSequence(
@@ -106,8 +115,10 @@ def train(
         )  # fmt: skip
 
     first = begun()
-    chosen = arms(settings, profile.variants if profile and profile.variants else ("",), len(first.tasks[0].train))
-    with_norm = {False: first, True: begun(group_norm=True)}
+    chosen = arms(settings, profile.variants or ("",), len(first.tasks[0].train))
+    first_of = {arm.variant: begun(VARIANTS[arm.variant].group_norm) for arm in chosen if arm.arm == FIRST_TASK} | {
+        "": first
+    }
     results: list[dict] = []
 
     def report_share_of_all(progress: Progress) -> None:
@@ -115,12 +126,12 @@ def train(
 
     for arm in chosen:
         variant = VARIANTS[arm.variant]
-        sequence = with_norm[variant.group_norm]
+        sequence = first_of.get(arm.variant, first)
         if arm.arm != FIRST_TASK:
             sequence = sequence.branch(
                 arm.share, frozen=variant.frozen, policy=policy(variant), choices=variant.choices
             )  # fmt: skip
-        made = _Arm(arm, sequence, checkpoints or Checkpoints(None), profile.updates if profile else 0)
+        made = _Arm(arm, sequence, checkpoints or Checkpoints(None), profile.updates)
         results.append(made.result(report_share_of_all))
     # The compressor is frozen, so one plane serves both tasks, before and after the second.
     points, variance = latent_plane(first.branch(frozen=True), settings.latent_sample)
@@ -140,8 +151,7 @@ def train(
             "predicted": [result["sample"]["predicted"] for result in results],
             "last_correct": [result["sample"]["last_correct"] for result in results],
         },
-        "bounds": bounds(first, settings.memory_shares)
-        | ({"joint": joint(begun())} if profile and profile.joint else {}),
+        "bounds": bounds(first, settings.memory_shares) | ({"joint": joint(begun())} if profile.joint else {}),
     }
 
 

@@ -1,28 +1,22 @@
-"""A run of more than two tasks, from its name to its record: `run` is what the notebook of such runs calls."""
+"""The training in a run of more than two tasks: `train`, as `execute.train` for two."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
 from lr_core import memory
-from lr_core.device import Compute, resolve
-from lr_core.experiment import TaskSequence, arm_name
+from lr_core.device import Compute
+from lr_core.experiment import NO_REPLAY, REPLAY, TaskSequence, arm_name
 from lr_core.fast import accelerate
 from lr_core.memory import LatentMemory
 from lr_core.settings import EVALUATIONS, Settings
 from lr_core.tasks import Dataset
-from lr_lab.data import catalogue
-from lr_lab.files import absolute
-from lr_lab.runs import provenance, store
-from lr_lab.runs.checkpoints import Checkpoints, Progress, write_progress
-from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.record import RunId, make_record
-from lr_lab.runs.variants import NO_REPLAY, REPLAY
+from lr_lab.runs import provenance
+from lr_lab.runs.checkpoints import Checkpoints, Progress
 
 MEMORIES = {"": "grows with each task", "fixed-size": "has the size of the last one from the first task on"}
 """How the memory of a replay arm goes on, in words."""
@@ -43,36 +37,18 @@ class FixedSize:
         return memory.choose(latents, labels, room / len(latents), draw)  # type: ignore[arg-type]
 
 
-def run(run_id: RunId, *, runs: Path | None = None, cache: Path | None = None, threads: int | None = None) -> dict:
-    """Train all arms of a run and return its record; parameters and errors are those of `execute.run`."""
-    runs, cache = (folder if folder is None else absolute(folder) for folder in (runs, cache))
-    profile = find_profile(run_id.profile)
-    key = run_id.key(profile.settings)
-    result = train(
-        catalogue.load(run_id.dataset), profile.orders[run_id.case - 1], run_id.seed, profile.settings,
-        compute=resolve(profile.settings.precision, threads), folder=cache / key if cache is not None else None, key=key,
-    )  # fmt: skip
-    record = make_record(run_id, profile.settings, result)
-    if runs is not None:
-        store.write(record, run_id.record(runs))
-    return record
-
-
 def train(
     dataset: Dataset, tasks: Sequence[Sequence[int]], seed: int, settings: Settings, *, compute: Compute,
-    folder: Path | None = None, key: str = "",
+    checkpoints: Checkpoints | None = None, report: Callable[[Progress], None] = lambda progress: None,
 ) -> dict:  # fmt: skip
     """Train all arms of a sequence of tasks; returns what a record holds of them.
 
-    Without replay, and with a memory of each share that grows or has the size of the last one from the first task on.
-
-    Parameters
-    ----------
-    folder : for finished arms and progress; None for none
+    Without replay, and with a memory of each share that grows or has the size of the last one from the first task on. Of an
+    interrupted run, finished arms are kept.
     """
     replays = [(REPLAY, share, name) for share in settings.memory_shares for name in MEMORIES]
     planned = [*replays, (NO_REPLAY, None, "")]
-    checkpoints, results = Checkpoints(folder, key), []
+    checkpoints, results = checkpoints or Checkpoints(None), []
     for arm, share, name in planned:
         kept = checkpoints.read(arm_name(arm, share, name))
         if kept is not None:
@@ -91,9 +67,7 @@ def train(
             sequence.begin()
             for epoch in sequence.epochs():
                 done = (len(results) + len(sequence.learned) / len(tasks)) / len(planned)
-                if folder is not None:
-                    number, accuracy = epoch.number, epoch.train_accuracy
-                    write_progress(folder, Progress(arm_name(arm, share, name), done, number, accuracy))
+                report(Progress(arm_name(arm, share, name), done, epoch.number, epoch.train_accuracy))
             epochs.append(epoch.number)
         held = sequence.memory
         result = {

@@ -24,6 +24,7 @@ class Profile:
     joint: bool = False  # whether all classes are also learned at once, the upper bound
     updates: int = 0  # so many first updates of each second task are followed one by one
     orders: tuple[tuple[tuple[int, ...], ...], ...] = ()  # longer sequences of tasks, in place of cases
+    document: bool = True  # whether LR_PROFILE can name it; False: its runs are shown in the document of `paper` alone
     in_case_1: tuple[str, ...] = ()  # further data sets, of which case 1 alone is run
 
     def runs_of(self) -> list[tuple[str, int, int]]:
@@ -76,6 +77,7 @@ PROFILES: dict[str, Profile] = {
         (1, 3),
         seeds=(0, 1),
         variants=READINGS,
+        document=False,
         purpose="other readings of what the original leaves open, one at a time",
     ),
     "bounds": Profile(
@@ -85,6 +87,7 @@ PROFILES: dict[str, Profile] = {
         _BEYOND_SEEDS,
         variants=("", "frozen"),
         joint=True,
+        document=False,
         purpose="what replay lies between: no memory, closed forms on the same latents, replay of everything, joint training",
     ),
     "training": Profile(
@@ -94,6 +97,7 @@ PROFILES: dict[str, Profile] = {
         _BEYOND_SEEDS,
         variants=("", "mixed-batches", "group-norm"),
         in_case_1=("fashion-mnist",),
+        document=False,
         purpose="ways to train that make the evaluation modes agree",
     ),
     "bytes": Profile(
@@ -102,6 +106,7 @@ PROFILES: dict[str, Profile] = {
         tuple(CASES),
         _BEYOND_SEEDS,
         variants=("bits-8", "bits-4", "raw-frozen", "raw"),
+        document=False,
         purpose="other contents of a memory of the same bytes",
     ),
     "unlike": Profile(
@@ -109,10 +114,11 @@ PROFILES: dict[str, Profile] = {
         tuple(f"{first}+{second}" for first in _PAPER_DATASETS for second in _PAPER_DATASETS if first != second),
         (1,),
         _BEYOND_SEEDS,
+        document=False,
         purpose="the second task from another data set",
     ),
     "longer": Profile(
-        # Five memories of 79 latents, or one of 315.
+        # Four memories of 79 latents before the last task, or one of 316. An order is in the key by its number alone, as a case.
         replace(_BEYOND, memory_shares=(0.04375,)),
         _BEYOND_DATASETS,
         (1, 2, 3),
@@ -122,6 +128,7 @@ PROFILES: dict[str, Profile] = {
             ((8, 9), (6, 7), (4, 5), (2, 3), (0, 1)),
             ((3, 7), (0, 8), (5, 9), (1, 4), (2, 6)),
         ),
+        document=False,
         purpose="five tasks of two classes, in three orders",
     ),
     "gap": Profile(
@@ -131,6 +138,7 @@ PROFILES: dict[str, Profile] = {
         _BEYOND_SEEDS,
         variants=("", "mixed-batches"),
         updates=64,
+        document=False,
         purpose="the first updates of the second task, one by one",
     ),
     "bf16": Profile(
@@ -161,6 +169,7 @@ PROFILES: dict[str, Profile] = {
         (1,),
         preliminary=True,
         orders=(((0, 1), (2, 3), (4, 5)),),
+        document=False,
         purpose="three tasks in seconds; for tests and for the outputs stored in the notebooks",
     ),
 }

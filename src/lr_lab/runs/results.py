@@ -43,9 +43,7 @@ def summary(record: dict) -> pd.DataFrame:
     measures = {"train": "train", "test": "test", "original_test": "original test"}
     labels, rows = [], []
     for arm in record["arms"]:
-        percent = _percent(arm)
-        label = arm["arm"] if percent is None else f"{arm['arm']} {percent:g} %"
-        labels.append(f"{label}, {arm['choice']}" if "choice" in arm else label)
+        labels.append(_label(arm))
         values = [arm["accuracy"][evaluation][measure] for evaluation in EVALUATIONS for measure in measures]
         rows.append(["" if value is None else f"{100 * value:.2f}" for value in values])
     columns = pd.MultiIndex.from_product([EVALUATIONS, measures.values()], names=["evaluation", None])
@@ -58,9 +56,7 @@ def longer_summary(record: dict) -> pd.DataFrame:
 
     labels, rows = [], []
     for arm in record["arms"]:
-        percent = _percent(arm)
-        label = arm["arm"] if percent is None else f"{arm['arm']} {percent:g} %"
-        labels.append(f"{label}, {arm['choice']}" if "choice" in arm else label)
+        labels.append(_label(arm))
         by_mode = [sequence_measures(arm["matrix"][evaluation]) for evaluation in EVALUATIONS]
         rows.append([f"{100 * value:.2f}" for measures in by_mode for value in measures.values()])
     columns = pd.MultiIndex.from_product([EVALUATIONS, sequence_measures([[1.0]])], names=["evaluation", None])
@@ -128,6 +124,12 @@ def epochs(arm: Mapping) -> int:
 def seconds(record: dict) -> float:
     """How long the training of all arms took."""
     return sum(arm["seconds"] for arm in record["arms"])
+
+
+def _label(arm: dict) -> str:
+    percent = _percent(arm)
+    label = arm["arm"] if percent is None else f"{arm['arm']} {percent:g} %"
+    return f"{label}, {arm['choice']}" if "choice" in arm else label
 
 
 def _percent(arm: dict) -> float | None:

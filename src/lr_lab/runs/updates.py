@@ -49,7 +49,7 @@ class Updates:
             hook.remove()
 
     def _measure(self) -> None:
-        before = {mode: classes for mode, classes in self.sequence.predicted.items()}
+        before = dict(self.sequence.predicted)
         self.sequence.predict()
         labels = [inputs.test_labels for inputs in self.sequence.inputs]
         for mode, found in self.sequence.predicted.items():

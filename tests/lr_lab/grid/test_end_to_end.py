@@ -289,7 +289,7 @@ def test_a_preliminary_paper_says_so_on_every_page(smoke_paper):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("profile", [name for name in PROFILES if name in ("literal", "bf16", "quick")])
+@pytest.mark.parametrize("profile", [n for n, p in PROFILES.items() if p.document and n not in ("paper", "smoke")])
 def test_every_other_profile_is_rendered_from_what_a_clone_has(tmp_path, profile):
     page, pdf = rendering(profile, ROOT / "report" / "runs", tmp_path)
     for text in (page, "\n".join(pdf)):

@@ -9,7 +9,8 @@ import torch
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.experiment import TaskSequence
 from lr_core.settings import EVALUATIONS
-from lr_lab.runs import longer, results, store
+from lr_lab.runs import execute, longer, results, store
+from lr_lab.runs.checkpoints import Checkpoints
 from lr_lab.runs.profiles import PROFILES
 from lr_lab.runs.record import RunId
 
@@ -44,7 +45,6 @@ def test_a_memory_of_fixed_size_is_full_from_the_first_task_on(digits, short, do
     policy.sequence.begin()
     first = policy.sequence.memory
     assert len(first) == 36
-    policy.sequence = policy.sequence
     for _ in policy.sequence.epochs():
         pass
     policy.sequence.begin()
@@ -61,11 +61,11 @@ def test_the_matrix_is_that_of_the_sequence(digits, short, double, found):
 
 
 def test_finished_arms_are_kept(digits, short, double, found, tmp_path, monkeypatch):
-    longer.train(digits, TASKS, 0, short, compute=double, folder=tmp_path, key="k")
+    longer.train(digits, TASKS, 0, short, compute=double, checkpoints=Checkpoints(tmp_path))
     (tmp_path / "no-replay.safetensors").unlink()
     made, begin = [], TaskSequence.begin
     monkeypatch.setattr(TaskSequence, "begin", lambda self: (made.append(self.share), begin(self))[1])
-    again = longer.train(digits, TASKS, 0, short, compute=double, folder=tmp_path, key="k")
+    again = longer.train(digits, TASKS, 0, short, compute=double, checkpoints=Checkpoints(tmp_path))
     assert made == [None] * 3
     assert [arm["matrix"] for arm in again["arms"]] == [arm["matrix"] for arm in found["arms"]]
 
@@ -74,7 +74,7 @@ def test_finished_arms_are_kept(digits, short, double, found, tmp_path, monkeypa
 def recorded(tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
     run_id = RunId("smoke-longer", "digits", 1, 0)
-    return longer.run(run_id, runs=runs, threads=1), run_id.record(runs)
+    return execute.run(run_id, runs=runs, threads=1), run_id.record(runs)
 
 
 def test_its_record_is_read_again(recorded):

@@ -9,28 +9,17 @@ from torch import nn
 
 from lr_core import memory, metrics, models
 from lr_core.errors import UsageError
-from lr_core.experiment import ARMS, TaskSequence
+from lr_core.experiment import TaskSequence
 from lr_core.settings import CASES, CHOICES, EVALUATIONS, Settings, make_generator
 from lr_lab.runs import execute
+from lr_lab.runs.arms import Arm, arms, policy, quantise, with_group_norm
 from lr_lab.runs.profiles import PROFILES
-from lr_lab.runs.variants import (
-    FIRST_TASK,
-    NO_REPLAY,
-    READINGS,
-    REPLAY,
-    VARIANTS,
-    Arm,
-    arms,
-    policy,
-    quantise,
-    with_group_norm,
-)
+from lr_lab.runs.variants import READINGS, VARIANTS
 
 BUDGETS = Settings(memory_shares=(0.07, 0.35), batch_size=100)
 
 
 def test_names_are_those_of_the_experiment():
-    assert (FIRST_TASK, REPLAY, NO_REPLAY) == ARMS
     assert {choice for variant in VARIANTS.values() for choice in variant.choices} == {*CHOICES}
     assert {*READINGS} == {name for name in CHOICES if name in VARIANTS} - {"raw", "mixed-batches"}
 
