@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import beyond
-from beyond import Estimate, datasets
+from beyond import datasets
+from estimates import Estimate
 from IPython.display import Markdown
 from provenance import SourcedText
 from titles import title

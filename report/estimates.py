@@ -1,0 +1,74 @@
+"""Means over seeds with their intervals: `estimate`.
+
+The seed is the unit: a number is averaged over the cases of a data set within a seed, then over seeds. The interval is that of
+the mean over seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edition import Runs
+from sourced import Value, mean
+from verdicts import RULE
+
+from lr_lab.evidence import paired_effect
+
+Reader = Callable[[Mapping], Value | None]
+"""One number of a record; None where the record has none."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with the half-width of its confidence interval, None for one seed."""
+
+    value: Value
+    half_width: float | None
+    seeds: tuple[int, ...]
+    cases: tuple[int, ...]
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval lies on one side of 0, else 0; 0 for one seed."""
+        if self.half_width is None or abs(self.value) <= self.half_width:
+            return 0
+        return 1 if self.value > 0 else -1
+
+
+def estimate(*parts: tuple[Runs, str, Reader, float]) -> Estimate | None:
+    """A weighted sum of numbers of the same seeds and cases; None where there is no such run.
+
+    Parameters
+    ----------
+    parts : profile, data set, number and weight. All seeds that count have the same cases: as many, from the first one on, as
+        two seeds have; where no two seeds have any, as many as one has
+    """
+    numbers = [
+        {
+            (record["run"]["seed"], record["run"]["case"]): value
+            for record in runs.records
+            if record["run"]["dataset"] == dataset and (value := read(record)) is not None
+        }
+        for runs, dataset, read, _ in parts
+    ]
+    common = set(numbers[0]).intersection(*numbers[1:])
+    weights = [weight for *_, weight in parts]
+
+    def total(key: tuple[int, int]) -> Value:
+        terms = [found[key] for found in numbers]
+        used = [term.sources for term, weight in zip(terms, weights, strict=True) if weight]
+        return Value(sum(w * t for w, t in zip(weights, terms, strict=True)), frozenset().union(*used))
+
+    known = sorted({case for _, case in common})
+    for wanted in (2, 1):
+        for count in range(len(known), 0, -1):
+            cases = known[:count]
+            seeds = [s for s in sorted({seed for seed, _ in common}) if all((s, case) in common for case in cases)]
+            if len(seeds) >= wanted:
+                averages = [mean(total((seed, case)) for case in cases) for seed in seeds]
+                average = mean(averages)
+                assert average is not None
+                effect = paired_effect([float(a) for a in averages if a is not None], RULE["confidence"])
+                return Estimate(average, effect.half_width if effect else None, tuple(seeds), tuple(cases))
+    return None
