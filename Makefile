@@ -14,7 +14,7 @@ PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup environment FORCE report check test test-processors test-long lab figures data quick reproduce \
-  bench audit notebooks lock clean clean-all
+  bench audit kernel trainer notebooks lock clean clean-all
 
 # LR_PROFILE shows a reader another profile: it must not change the paper. The others change what Python finds.
 unexport LR_PROFILE PYTHONHOME PYTHONSAFEPATH
@@ -54,7 +54,7 @@ PDF := report/_output/latent-replay.pdf
 TABLES := report/_output/results.csv report/_output/results.json
 PAGES := report/_output/notebooks/index.html
 SOURCES := $(wildcard $(addprefix report/,*.qmd *.py *.bib _quarto.yml) data/*.csv data/*.toml benchmarks/results/*.json) \
-  $(shell find src $(addprefix report/,render theme figures explorer notebook) -type f ! -path '*/__pycache__/*' 2>/dev/null)
+  $(shell find src $(addprefix report/,render theme figures explorer trainer interactive notebook) -type f ! -path '*/__pycache__/*' 2>/dev/null)
 # The folders too: a record that was removed leaves no other trace.
 RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
 NOTEBOOKS := $(wildcard report/runs/*/*.ipynb)
@@ -133,6 +133,12 @@ bench: $(READY) ## measure speed beside peers, on an idle machine (20 minutes)
 
 audit: $(READY) ## check the pinned packages against known vulnerabilities (a minute; needs the network)
 	@$(PY) scripts/audit.py
+
+kernel: $(READY) ## compile what the page trains with, report/trainer/kernel.c (a minute; fetches the compiler, 440 MB)
+	@$(PY) scripts/kernel.py
+
+trainer: $(READY) ## make the networks, latents and stored results that the page trains with (an hour; needs the data)
+	@PYTHONPATH=report $(PY) -m trainer.make
 
 # Without the times of each cell: they differ in every run.
 notebooks: $(READY) ## run the notebooks and store their outputs, which `make test` compares (a minute)

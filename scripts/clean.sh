@@ -19,6 +19,6 @@ if [ -e .venv/.made-by-make ]; then
   find .venv -mindepth 1 -maxdepth 1 ! -name .made-by-make -exec rm -rf {} +
   rm -rf .venv
 fi
-rm -rf .venv-avalanche .cache src/*.egg-info
+rm -rf .venv-avalanche .venv-kernel .cache src/*.egg-info
 echo "Removed the environments and what unfinished runs trained"
 [ ! -e .venv ] || echo "Kept .venv, which make has not made"

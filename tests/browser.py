@@ -1,5 +1,6 @@
 """Looking at pages: opening one in Chromium, what axe-core finds in it, links that lead nowhere, and what a PDF says."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,21 @@ import pypdf
 from bs4 import BeautifulSoup
 
 PHONE, TABLET, DESKTOP = 390, 820, 1440  # widths in CSS pixels
+REPORT = Path(__file__).resolve().parents[1] / "report"
+POLICY = re.search(r'Content-Security-Policy" content="([^"]*)"', (REPORT / "render" / "page.html").read_text())[1]
+"""What the page of the paper may do."""
+
+
+def page_of(path: Path, *blocks: str) -> Path:
+    """Write a page of its own for raw blocks of HTML, with the styles and the policy of the paper's page."""
+    styles = "".join((REPORT / place).read_text() for place in ("theme/paper.css", "render/page.css"))
+    content = "".join(block.removeprefix("```{=html}\n").removesuffix("```") for block in blocks)
+    path.write_text(
+        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Test</title><style>{styles}</style>'
+        f'<body class="paper"><main id="content"><h1>Test</h1><h2 id="other">Before</h2>{content}</main>'
+    )
+    return path
 
 
 def executable() -> str | None:

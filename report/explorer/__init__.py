@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import interactive
 import thumbnails
 from charts import ARM_COLOURS
 from edition import Runs, ours
@@ -36,12 +36,7 @@ def page(runs: Runs = ours) -> Markdown:
     content = data(runs)
     if not content["runs"]:
         return Markdown(f"*The explorer shows runs, and the profile {runs.profile} has none yet.*")
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-    markup, style, script = ((HERE / f"explorer.{suffix}").read_text("utf-8") for suffix in ("html", "css", "js"))
-    return Markdown(
-        f"```{{=html}}\n<style>\n{style}</style>\n{markup}"
-        f'<script type="application/json" id="explorer-data">{text}</script>\n<script>\n{script}</script>\n```'
-    )
+    return interactive.block(HERE, content)
 
 
 def data(runs: Runs) -> dict:

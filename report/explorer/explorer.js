@@ -1,8 +1,6 @@
 // One state, drawn anew after every change, so that curve, map, matrix, image and table cannot disagree.
-(() => {
+interactive.start("explorer", (root, data) => {
   "use strict";
-  const root = document.getElementById("explorer");
-  const data = JSON.parse(document.getElementById("explorer-data").textContent);
   const part = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((e) => [e.dataset.part, e]));
   const [FIRST, SECOND] = data.colours.tasks;
   const RUNS = Object.keys(data.runs);
@@ -11,39 +9,7 @@
   const SEEDS = [...new Set(RUNS.flatMap(seedsOf))].sort((a, b) => a - b);
   const COLOURINGS = ["class", "task", "forgotten"];
 
-  // -- elements and words --------------------------------------------------------------------------------------------
-
-  function build(element, attributes, children) {
-    for (const [name, value] of Object.entries(attributes)) {
-      if (name.startsWith("--")) element.style.setProperty(name, value);
-      else element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-  }
-  const html = (tag, attributes, ...children) => build(document.createElement(tag), attributes, children);
-  const svg = (tag, attributes, ...children) =>
-    build(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
-  const text = (x, y, words, attributes) => svg("text", { x, y, ...attributes }, words);
-  const line = (x1, y1, x2, y2, attributes) => svg("line", { x1, y1, x2, y2, ...attributes });
-  const graphic = (width, height, label, children) =>
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": label }, ...children);
-
-  // By matplotlib's names; the cross is for what is lost, and for what is published.
-  const SHAPES = {
-    o: "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
-    s: "M-3.6,-3.6h7.2v7.2h-7.2Z",
-    "^": "M0,-4.6L4.4,3.4H-4.4Z",
-    D: "M0,-5L5,0L0,5L-5,0Z",
-    v: "M0,4.6L4.4,-3.4H-4.4Z",
-    x: "M-3.4,-3.4L3.4,3.4M-3.4,3.4L3.4,-3.4",
-  };
-  const mark = ([shape, classes, colour], x, y, more = "") =>
-    svg("path", { d: SHAPES[shape], class: `${classes} ${more}`, "--c": colour, transform: `translate(${x} ${y})` });
-  const key = (sign, words) => html("li", {}, svg("svg", { width: 12, height: 12 }, mark(sign, 6, 6)), words);
-
-  const percent = (share, decimals = 1) => `${(100 * share).toFixed(decimals)}\u00a0%`;
-  const sum = (values) => values.reduce((a, b) => a + b, 0);
+  const { html, svg, text, line, graphic, mark, key, percent, sum, inside, clamp } = interactive;
 
   // -- state ---------------------------------------------------------------------------------------------------------
 
@@ -369,7 +335,7 @@
 
   const sheets = {};
   function thumbnail(i) {
-    const canvas = html("canvas", { width: 28, height: 28, "aria-hidden": "true" });
+    const canvas = html("canvas", { class: "image", width: 28, height: 28, "aria-hidden": "true" });
     const name = run().sheets[isOld(i) ? 0 : 1];
     if (!data.sheets[name]) return html("div", { class: "missing" }, "no image");
     if (!sheets[name]) {
@@ -426,12 +392,6 @@
   }
 
   // -- what one does -------------------------------------------------------------------------------------------------
-
-  const inside = (event, element) => {
-    const box = element.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
-  };
-  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
   for (const name of ["dataset", "case", "arm", "mode", "colour", "seed"]) {
     const anew = ["dataset", "case"].includes(name) ? { point: undefined } : {}; // another run has other points
@@ -526,4 +486,4 @@
   addEventListener("hashchange", open);
   open();
   new ResizeObserver(redraw).observe(root);
-})();
+});

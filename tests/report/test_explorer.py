@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import DESKTOP, PHONE, TABLET, findings, visit
+from browser import DESKTOP, PHONE, TABLET, findings, page_of, visit
 from playwright.sync_api import expect
 
 from lr_core.settings import CASES, EVALUATIONS
@@ -126,8 +126,10 @@ def test_without_runs_there_is_a_sentence(explorer, tmp_path):
 
 
 def test_the_block_is_plain_html_that_loads_nothing(explorer):
-    block = explorer.page().data
-    assert re.fullmatch(r"```\{=html\}\n(?:(?!```).*\n)*```", block)
+    shared, own = explorer.interactive.shared().data, explorer.page().data
+    for block in (shared, own):
+        assert re.fullmatch(r"```\{=html\}\n(?:(?!```).*\n)*```", block)
+    block = shared + own
     assert "<table" not in block  # report/render would read it as one
     assert set(re.findall(r"https?://[^\"'\s]+", block)) == {"http://www.w3.org/2000/svg"}  # a name, not an address
     assert not re.search(r"\b(eval|fetch|import|XMLHttpRequest|Function)\(", block)
@@ -194,26 +196,15 @@ def test_another_sample_has_another_name(digits, thumbnails, tiny):
 
 # -- in a browser -----------------------------------------------------------------------------------------------------
 
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "form-action 'none'; base-uri 'none'"
-)
 RUN = "mnist,1"
 START = "#explore=mnist,1,replay-0.05,mixed,class,3,7"
 
 
 @pytest.fixture(scope="module")
 def alone(explorer, tmp_path_factory):
-    """The explorer in a page of its own, with the styles and the policy of the paper's."""
-    styles = "".join((REPORT / place).read_text() for place in ("theme/paper.css", "render/page.css"))
-    block = explorer.page().data.removeprefix("```{=html}\n").removesuffix("```")
+    """The explorer in a page of its own."""
     path = tmp_path_factory.mktemp("explorer") / "page.html"
-    path.write_text(
-        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Explorer</title><style>{styles}</style>'
-        f'<body class="paper"><main id="content"><h1>Explorer</h1><h2 id="other">Before</h2>{block}</main>'
-    )
-    return path
+    return page_of(path, explorer.interactive.shared().data, explorer.page().data)
 
 
 @pytest.fixture
@@ -329,12 +320,10 @@ def test_a_case_without_the_chosen_seed_shows_one_that_it_has(opened, data):
     assert part(page, "seed").locator("input[value='1']").is_disabled()
 
 
-def test_what_has_not_been_run_cannot_be_chosen(explorer, data, chromium, tmp_path, alone):
+def test_what_has_not_been_run_cannot_be_chosen(explorer, data, chromium, tmp_path):
     few = data | {"runs": {"mnist,2": data["runs"]["mnist,2"]}}
-    whole = alone.read_text()
-    text = re.sub(r'(id="explorer-data">).*?(</script>)', lambda m: m[1] + json.dumps(few) + m[2], whole, count=1)
-    path = tmp_path / "few.html"
-    path.write_text(text)
+    interactive = explorer.interactive
+    path = page_of(tmp_path / "few.html", interactive.shared().data, interactive.block(explorer.HERE, few).data)
     with visit(chromium, path) as seen:
         seen.page.wait_for_selector("#explorer [data-part=row] tbody")  # drawn once the choices are there
         sets = {o.inner_text(): o.is_disabled() for o in part(seen.page, "dataset").locator("option").all()}
