@@ -26,7 +26,7 @@ import torch
 from textbook import classifier, compressor
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from workload import BATCH, DATASET, MEMORY_SHARE, UPDATES
+from workload import BATCH, CHROMIUM, DATASET, MEMORY_SHARE, UPDATES
 
 from lr_core import device
 from lr_core.errors import LatentReplayError
@@ -52,6 +52,7 @@ ROUNDS_OF_A_CASE = 2  # at most: each takes minutes, and is long enough not to d
 GRID_RUNS = 6  # of the grid that is run by each executor
 
 SECOND, FIRST, CASE = "second task with replay", "first task", "whole case"
+PAGE = "second task in the page"
 BESIDE = ", one core busy"
 
 
@@ -110,6 +111,8 @@ def programs() -> dict[str, list[Program]]:
                 Program("lr_core", ours, (phase,), threads=1, beside=True),
             ]
         found[experiment].append(Program("lr_core", ours, (phase,), processes=CORES, threads=1))
+    engines = {"PyTorch": "torch", "wasmtime": "wasmtime"} | ({"Chromium": "chromium"} if CHROMIUM else {})
+    found[PAGE] = [Program(name, "rival_page.py", (engine,), threads=1) for name, engine in engines.items()]
     found["matrix product"] = [Program("peak", ours, ("peak",), threads=1)]
     found["images"] = [
         Program(f"{n:,} images", ours, ("second", "--images", str(n)), threads=1) for n in (3000, 6000, 12000, 24000)
@@ -306,6 +309,10 @@ def goals(
                                      (CASE, "textbook", 2.5)):  # fmt: skip
         goal(f"{experiment}, against {'the ' * (rival == 'textbook')}{rival}", asked,
              ratio(experiment, workers, f"{rival}, {CORES} threads"))  # fmt: skip
+    goal(f"{PAGE}: kernel in Chromium, against PyTorch on one thread", 0.5,
+         ratio(PAGE, "Chromium, 1 thread", "PyTorch, 1 thread"))  # fmt: skip
+    shown = rate.get((PAGE, "Chromium, 1 thread"))
+    goal(f"{PAGE}: updates of 100 and 100", 6, shown and shown / 100, "rate")
     per_image = operations_an_image() * 2  # an update on a new batch and one on the memory
     peak = next((m.rate for m in measured if m.experiment == "matrix product"), None)
     updating = rate.get((SECOND, alone))
@@ -371,7 +378,8 @@ def _value(goal: dict[str, object], name: str) -> str:
         return "-"
     assert isinstance(value, (int, float))
     sign = "" if name == "measured" else ("<= " if goal["at_most"] else ">= ")
-    text = {"x": f"{value:.2f}x", "share": f"{value:.1%}", "bytes": f"{value / 1e9:.2f} GB"}[str(goal["unit"])]
+    text = {"x": f"{value:.2f}x", "share": f"{value:.1%}", "bytes": f"{value / 1e9:.2f} GB",
+            "rate": f"{value:.1f}/s"}[str(goal["unit"])]
     return sign + text
 
 

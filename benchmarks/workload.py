@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ DATASET = "fashion-mnist"  # 7,000 images of each class, and to be had wherever 
 UPDATES = 4  # on new images, in a round
 BATCH = 1000
 MEMORY_SHARE = 0.05
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def tasks(images_per_class: int | None = None) -> list[tuple[Tensor, Tensor]]:

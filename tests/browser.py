@@ -1,5 +1,6 @@
 """Looking at pages: opening one in Chromium, what axe-core finds in it, links that lead nowhere, and what a PDF says."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -62,6 +63,44 @@ def visit(chromium, path: Path, width: int = DESKTOP, **context) -> Iterator[Vis
         yield seen
     finally:
         opened.close()
+
+
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+
+
+def in_firefox(address: str, expression: str, profile: Path, timeout: float) -> str:
+    """The text that a promise gives in the page at an address, in Firefox, driven by WebDriver BiDi."""
+    import websocket
+
+    command = [
+        FIREFOX,
+        "--headless",
+        "--no-remote",
+        "--profile",
+        profile,
+        "--remote-debugging-port",
+        "0",
+        "about:blank",
+    ]
+    firefox = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        socket = next(found[0] for line in firefox.stderr if (found := re.search(r"ws://[\w.:]+", line)))
+        connection = websocket.create_connection(f"{socket}/session", timeout=timeout, suppress_origin=True)
+
+        def ask(method: str, **params) -> dict:
+            connection.send(json.dumps({"id": 1, "method": method, "params": params}))
+            while (answer := json.loads(connection.recv())).get("id") != 1:
+                pass  # events
+            return answer["result"]
+
+        ask("session.new", capabilities={})
+        context = ask("browsingContext.getTree")["contexts"][0]["context"]
+        ask("browsingContext.navigate", context=context, url=address, wait="complete")
+        done = ask("script.evaluate", expression=expression, target={"context": context}, awaitPromise=True)
+        return done["result"]["value"]
+    finally:
+        firefox.terminate()
+        firefox.wait()
 
 
 def findings(page) -> list[str]:

@@ -85,6 +85,9 @@ def everything(bench):
             measured(bench, experiment, "lr_core, 1 thread, one core busy", 0.5 * ours),
             measured(bench, experiment, "textbook, 2 threads", textbook),
         ]
+    found += [
+        measured(bench, bench["PAGE"], f"{name}, 1 thread", n) for name, n in (("PyTorch", 1600), ("Chromium", 1200))
+    ]
     found += [measured(bench, "images", f"{n:,} images, 1 thread", 1, s) for n, s in ((1000, 1.0), (2000, 2.4))]
     return found
 
@@ -101,6 +104,8 @@ def test_goals(bench, everything):
         (None, None),  # no Avalanche
         (1.9, False),
         (2.5, True),
+        (0.75, True),  # of the page
+        (12.0, True),
         (2 * 150 / 1000, False),  # two updates for each new image
         (0.2 / 2.2, True),  # 1.0 and 1.2 ms an image
         (2.0, True),

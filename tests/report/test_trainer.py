@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import DESKTOP, PHONE, POLICY, TABLET, findings, page_of, visit
+from browser import DESKTOP, FIREFOX, PHONE, POLICY, TABLET, findings, in_firefox, page_of, visit
 from playwright.sync_api import expect
 from safetensors import safe_open
 from torch.nn import functional as F
@@ -417,6 +417,23 @@ def test_a_browser_repeats_the_stored_training_bit_for_bit(opened, stored):
     assert [row.split("\t")[0] for row in judged] == [
         "before the second task", "after it, no memory", "after it, 315\u00a0latents",
     ]  # fmt: skip
+
+
+TO_THE_END = """(async () => {
+  const part = (name) => document.querySelector(`#trainer [data-part=${name}]`);
+  const later = () => new Promise((done) => setTimeout(done, 200));
+  while (part("body").hidden) await later();
+  part("train").click();
+  while (part("problem").hidden && !/weights/.test(part("status").textContent)) await later();
+  return part("problem").textContent + part("status").textContent;
+})()"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not FIREFOX, reason="there is no Firefox")
+def test_firefox_repeats_it_too(alone, stored, tmp_path):
+    said = in_firefox(alone.as_uri() + NONE, TO_THE_END, tmp_path, timeout=300)
+    assert f"bit for bit (weights {stored['kmnist,0,alternating,0']['hash']})" in said
 
 
 def draw_a_stroke(page):
