@@ -175,7 +175,7 @@ interactive.start("trainer", (root, data) => {
   const accuracyOf = (run) => run?.history.at(-1)?.accuracy[state.mode];
   const reading = (run) => {
     const [old, learned] = accuracyOf(run) ?? [];
-    return old === undefined ? "" : `old ${percent(old)}, new ${percent(learned)} (${state.mode})`;
+    return old === undefined ? "" : `old ${percent(old)}, new ${percent(learned)} (evaluation: ${state.mode})`;
   };
   const stamp = () => [nameOf(state), state.mode, shown()?.history.length, shown()?.hash];
 

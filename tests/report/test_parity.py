@@ -1,6 +1,6 @@
 """HTML and PDF are one paper: the same figures, tables and sections under the same numbers, the same values in tables.
 
-Whatever engine rendered it. What only a screen can show is left out: the explorer, and links to files beside the page.
+Whatever engine rendered it. What only a screen can show is left out: explorer and trainer, and links to files beside the page.
 """
 
 import os
@@ -52,7 +52,7 @@ class Page:
     @classmethod
     def read(cls, html: str) -> "Page":
         soup = BeautifulSoup(html, "html.parser")
-        for hidden in soup.select("#explorer, .html-only, head, script, style, nav"):
+        for hidden in soup.select("#explorer, #trainer, .html-only, head, script, style, nav"):
             hidden.decompose()
         captions, tables, sections = [], {}, []
         for caption in soup("figcaption"):
