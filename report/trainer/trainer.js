@@ -485,7 +485,7 @@ interactive.start("trainer", (root, data) => {
       const rows = Object.entries(drawn.judged).map(([name, probabilities]) => {
         const best = probabilities.map((p, c) => [p, c]).sort((a, b) => b[0] - a[0])[0];
         const old = set().tasks[0].includes(best[1]);
-        return html("tr", {}, html("th", { scope: "row" }, name.includes(",") ? `after it, ${words(name)}` : "before the second task"),
+        return html("tr", {}, html("th", { scope: "row" }, !name.includes(",") ? "before the second task" : runs.get(name)?.hash ? `after it, ${words(name)}` : `during it, ${words(name)}`),
           html("td", {}, html("strong", {}, set().classes[best[1]]), old ? "" : " (new)"),
           html("td", {}, html("span", { class: "bar", "--c": old ? FIRST : SECOND, "--w": `${(4 * best[0]).toFixed(2)}em` }), percent(best[0], 0)));
       });
