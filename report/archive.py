@@ -14,8 +14,9 @@ from lr_lab.files import write_atomically
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "latent-replay"  # the folder in the zip file
 PARTS = (
-    ".ci", ".gitignore", "CITATION.cff", "LICENSE", "Makefile", "README.md", "benchmarks", "conftest.py", "data", "docs",
-    "environment.yml", "notebooks", "pyproject.toml", "report", "requirements.lock", "scripts", "src", "tests",
+    ".ci", ".github", ".gitignore", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
+    "benchmarks", "codemeta.json", "conftest.py", "data", "docs", "environment.yml", "notebooks", "pyproject.toml", "report",
+    "requirements.lock", "scripts", "src", "tests",
 )  # fmt: skip
 
 

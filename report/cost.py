@@ -88,8 +88,12 @@ def _quantity(goal: dict, name: str) -> str:
     value = goal[name]
     if value is None:
         return NOT_MEASURED
-    return {"x": f"{value:.2f} times", "share": f"{100 * value:.1f} %", "bytes": f"{value / 1e9:.2f} GB",
-            "rate": f"{value:.1f} a second"}[goal["unit"]]
+    return {
+        "x": f"{value:.2f} times",
+        "share": f"{100 * value:.1f} %",
+        "bytes": f"{value / 1e9:.2f} GB",
+        "rate": f"{value:.1f} a second",
+    }[goal["unit"]]
 
 
 def growth() -> Markdown:

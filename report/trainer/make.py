@@ -18,9 +18,10 @@ from safetensors.numpy import save
 from sklearn.decomposition import PCA
 from torch import nn
 
+from lr_core import models
 from lr_core.device import resolve
 from lr_core.errors import LatentReplayError
-from lr_core.experiment import FIRST_TASK, TaskSequence, freeze
+from lr_core.experiment import FIRST_TASK, TaskSequence, encode
 from lr_core.fast import accelerate
 from lr_core.settings import CASES, EVALUATIONS, make_generator
 from lr_lab.data import catalogue
@@ -68,7 +69,6 @@ def first_task(dataset: str) -> TaskSequence:
         ours, recorded = sequence.evaluations[-1].accuracy[mode][0], arm["accuracy"][mode]["test"]
         if abs(ours - recorded) > TOLERANCE:
             raise LatentReplayError(f"{dataset}: test accuracy {ours:.4f} ({mode}), the record has {recorded:.4f}")
-    freeze(sequence.compressor)
     return sequence
 
 
@@ -85,7 +85,11 @@ def chosen(sequence: TaskSequence) -> torch.Tensor:
 def content(sequence: TaskSequence) -> dict[str, np.ndarray]:
     """The tensors of a data file: latents and weights in eight bits, everything else of the networks as it is."""
     positions = chosen(sequence)
-    latents = sequence.encode(positions).numpy().reshape(-1, 36)
+    compressor, _ = models.build(0)  # plain layers: compiled ones round otherwise
+    compressor.load_state_dict(sequence.compressor.state_dict())
+    latents = (
+        encode(compressor, sequence.dataset.images[positions].unsqueeze(1), sequence.compute).numpy().reshape(-1, 36)
+    )
     least = latents.min(axis=0)
     step = (latents.max(axis=0) - least) / 255
     parts = list(parameters(sequence.classifier))
