@@ -32,7 +32,7 @@ def main() -> int:
         print(f"{COMPILER} cannot be had, so the kernel is not compiled; the committed one stays", file=sys.stderr)
         shutil.rmtree(FOLDER, ignore_errors=True)
         return 3
-    command = [python, "-m", "ziglang", "cc", *OPTIONS, "-o", target, SOURCE.name]
+    command = [str(python), "-m", "ziglang", "cc", *OPTIONS, "-o", str(target.absolute()), SOURCE.name]
     if status := subprocess.run(command, cwd=SOURCE.parent).returncode:
         return status
     target.chmod(0o644)

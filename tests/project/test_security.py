@@ -307,7 +307,13 @@ def test_the_page_forbids_itself_the_network(rendered):
     assert not re.search("<(script|style|link|img|body)", before), "what stands before a policy is not bound by it"
     rules = {name: set(sources) for name, *sources in (rule.split() for rule in policy.split(";") if rule.strip())}
     assert {rules[name] == {"'none'"} for name in ("default-src", "base-uri", "form-action")} == {True}
-    allowed = {"'none'", "data:", "blob:", "'unsafe-inline'", "'wasm-unsafe-eval'"}  # nothing of these is fetched from anywhere
+    allowed = {
+        "'none'",
+        "data:",
+        "blob:",
+        "'unsafe-inline'",
+        "'wasm-unsafe-eval'",
+    }  # nothing of these is fetched from anywhere
     assert {name: sources - allowed for name, sources in rules.items() if sources - allowed} == {}
 
 

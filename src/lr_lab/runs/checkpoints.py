@@ -82,7 +82,10 @@ class Checkpoints:
             if kept["arm"] != arm:
                 raise ValueError(f"it is of {kept['arm']}")
             return tensors, json.loads(kept["result"])
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        # RuntimeError: torch maps the file, which may have been removed since it was opened.
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
+            if not file.exists():
+                return None
             warnings.warn(
                 f"{file}: damaged checkpoint ({error}); set aside as {set_aside(file).name}, the arm is trained again",
                 stacklevel=2,

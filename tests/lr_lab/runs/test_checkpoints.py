@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -211,3 +212,19 @@ def test_an_arm_that_another_library_began_is_trained_from_its_start(
         result = execute.train(digits, CASES[1], 0, tiny, checkpoints=Checkpoints(tmp_path), report=reported.append)
     assert [p.epoch for p in reported if p.arm == "first-task"] == list(range(1, tiny.max_epochs + 1))
     assert result["arms"][0]["accuracy"] == record["arms"][0]["accuracy"]
+
+
+def test_a_checkpoint_that_is_removed_while_it_is_read_is_none(tmp_path, monkeypatch):
+    import safetensors
+
+    kept = Checkpoints(tmp_path, "key")
+    kept.write("replay", {"a": torch.ones(3)}, {})
+
+    def removed(file, framework):
+        file.unlink()
+        raise RuntimeError(f"unable to open file <{file}> in read-only mode: No such file or directory (2)")
+
+    monkeypatch.setattr(safetensors, "safe_open", removed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert kept.read("replay") is None
