@@ -9,7 +9,7 @@ interactive.start("explorer", (root, data) => {
   const SEEDS = [...new Set(RUNS.flatMap(seedsOf))].sort((a, b) => a - b);
   const COLOURINGS = ["class", "task", "forgotten"];
 
-  const { html, svg, text, line, graphic, mark, key, percent, sum, inside, clamp } = interactive;
+  const { html, svg, text, line, graphic, mark, key, percent, sum, inside, clamp, spread, shade } = interactive;
 
   // -- state ---------------------------------------------------------------------------------------------------------
 
@@ -108,13 +108,7 @@ interactive.start("explorer", (root, data) => {
 
   // -- drawing -------------------------------------------------------------------------------------------------------
 
-  const seen = {};
-  function once(name, content, children) {
-    const now = JSON.stringify(content);
-    if (seen[name] === now) return;
-    seen[name] = now;
-    part[name].replaceChildren(...children());
-  }
+  const { once, forget } = interactive.keeper(part);
 
   function draw() {
     frame = undefined;
@@ -186,10 +180,7 @@ interactive.start("explorer", (root, data) => {
       // Old classes under every arm, each named at its right end; names are pushed apart where they would overlap.
       const labels = Object.keys(arms()).map((name) => ({ name, curve: curves(name)[0] }));
       for (const label of labels) label.y = y(label.curve.at(-1)) + 4;
-      labels.sort((a, b) => a.y - b.y);
-      labels.forEach((label, i) => { if (i) label.y = Math.max(label.y, labels[i - 1].y + 13); });
-      labels.reverse().forEach((label, i) => { label.y = Math.min(label.y, bottom + 4 - 13 * i); });
-      for (const { name, curve, y: height } of labels) {
+      for (const { name, curve, y: height } of spread(labels, bottom + 4)) {
         const [kind, colour] = name === state.arm ? ["strong", FIRST] : ["name", data.colours.arms[name]];
         const end = y(curve.at(-1));
         if (kind === "name") drawn.push(svg("path", { class: "line other", d: path(curve, name), "--c": colour }));
@@ -306,10 +297,8 @@ interactive.start("explorer", (root, data) => {
         const whole = sum(counts[t]);
         order().forEach((p, j) => {
           const share = counts[t][p] / whole;
-          // A step in the shades at one half keeps every number readable on its cell.
-          const shade = share < 0.5 ? (share && 5 + 31 * Math.sqrt(2 * share)) : 76 + 24 * (2 * share - 1);
           drawn.push(svg("rect", { class: "cell", x: left + j * side + 0.5, y: top + i * side + 0.5, width: side - 1,
-            height: side - 1, "--c": i < 5 ? FIRST : SECOND, "--p": `${shade.toFixed(0)}%` }));
+            height: side - 1, "--c": i < 5 ? FIRST : SECOND, "--p": `${shade(share).toFixed(0)}%` }));
           if (counts[t][p]) {
             drawn.push(text(left + middle(j), top + middle(i) + 3.5, counts[t][p],
               { class: share < 0.5 ? "count" : "count full", "--s": `${Math.min(10, 0.42 * side)}px` }));
@@ -340,7 +329,7 @@ interactive.start("explorer", (root, data) => {
     if (!data.sheets[name]) return html("div", { class: "missing" }, "no image");
     if (!sheets[name]) {
       sheets[name] = new Image();
-      sheets[name].onload = () => { delete seen.point; redraw(); };
+      sheets[name].onload = () => { forget("point"); redraw(); };
       sheets[name].src = `data:image/webp;base64,${data.sheets[name]}`;
     }
     const n = isOld(i) ? i : i - size();

@@ -66,5 +66,28 @@ const interactive = (() => {
     main(root, data);
   }
 
-  return { start, read, bytes, html, svg, text, line, graphic, mark, key, percent, sum, inside, clamp };
+  // Fill an element of `part` anew only where what it shows has changed; `forget` it to draw it in any case.
+  function keeper(part) {
+    const seen = {};
+    const once = (name, content, children) => {
+      const now = JSON.stringify(content);
+      if (seen[name] === now) return;
+      seen[name] = now;
+      part[name].replaceChildren(...children());
+    };
+    return { once, forget: (name) => { delete seen[name]; } };
+  }
+
+  // Labels at heights `y`: pushed apart where they would overlap, and none below `lowest`. The highest comes last.
+  function spread(labels, lowest) {
+    labels.sort((a, b) => a.y - b.y);
+    labels.forEach((label, i) => { if (i) label.y = Math.max(label.y, labels[i - 1].y + 13); });
+    labels.reverse().forEach((label, i) => { label.y = Math.min(label.y, lowest - 13 * i); });
+    return labels;
+  }
+
+  // How dark a cell of a matrix is, in percent. A step at one half keeps every number readable on its cell.
+  const shade = (share) => (share < 0.5 ? share && 5 + 31 * Math.sqrt(2 * share) : 76 + 24 * (2 * share - 1));
+
+  return { start, read, bytes, keeper, spread, shade, SHAPES, html, svg, text, line, graphic, mark, key, percent, sum, inside, clamp };
 })();

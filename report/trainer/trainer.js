@@ -1,7 +1,7 @@
 // The second task, trained by the reader. A worker trains (worker.js); here are the controls and what they show.
 interactive.start("trainer", (root, data) => {
   "use strict";
-  const { html, svg, text, line, graphic, mark, key, percent, sum, inside, clamp } = interactive;
+  const { html, svg, text, line, graphic, mark, key, percent, sum, inside, clamp, spread, shade, SHAPES } = interactive;
   const part = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((e) => [e.dataset.part, e]));
   const [FIRST, SECOND] = data.colours.tasks;
   const MODES = Object.keys(data.evaluations);
@@ -159,13 +159,7 @@ interactive.start("trainer", (root, data) => {
 
   let frame;
   const redraw = () => (frame ??= requestAnimationFrame(draw));
-  const seen = {};
-  function once(name, content, children) {
-    const now = JSON.stringify(content);
-    if (seen[name] === now) return;
-    seen[name] = now;
-    part[name].replaceChildren(...children());
-  }
+  const { once, forget } = interactive.keeper(part);
   function draw() {
     frame = undefined;
     if (!root.clientWidth) return; // in print
@@ -248,10 +242,7 @@ interactive.start("trainer", (root, data) => {
       made.push(text((LEFT + width - RIGHT) / 2, bottom + 30, "updates on new images", centred));
       const run = shown()?.history.length ? shown() : undefined;
       const labels = others.map(([name, other]) => ({ name, other, y: y(other.history.at(-1).accuracy[state.mode][0]) + 4 }));
-      labels.sort((a, b) => a.y - b.y);
-      labels.forEach((label, i) => { if (i) label.y = Math.max(label.y, labels[i - 1].y + 13); });
-      labels.reverse().forEach((label, i) => { label.y = Math.min(label.y, bottom + 4 - 13 * i); });
-      for (const { name, other, y: at } of labels) {
+      for (const { name, other, y: at } of spread(labels, bottom + 4)) {
         const colour = data.colours.memories[name.split(",")[1]];
         made.push(svg("path", { class: "line other", d: path(other, state.mode, 0), "--c": colour }));
         made.push(text(width - RIGHT + 8, at, words(name).replace(" batches", ""), { class: "name", "--c": colour }));
@@ -309,9 +300,8 @@ interactive.start("trainer", (root, data) => {
         const whole = sum(counts[t]) || 1;
         order.forEach((p, j) => {
           const share = counts[t][p] / whole;
-          const shade = share < 0.5 ? share && 5 + 31 * Math.sqrt(2 * share) : 76 + 24 * (2 * share - 1);
           made.push(svg("rect", { class: "cell", x: left + j * side + 0.5, y: top + i * side + 0.5, width: side - 1,
-            height: side - 1, "--c": i < 5 ? FIRST : SECOND, "--p": `${shade.toFixed(0)}%` }));
+            height: side - 1, "--c": i < 5 ? FIRST : SECOND, "--p": `${shade(share).toFixed(0)}%` }));
           if (counts[t][p]) {
             made.push(text(left + (j + 0.5) * side, top + (i + 0.5) * side + 3.5, counts[t][p],
               { class: share < 0.5 ? "count" : "count full", "--s": `${Math.min(10, 0.42 * side)}px` }));
@@ -326,18 +316,13 @@ interactive.start("trainer", (root, data) => {
   }
 
   // Old images keep the mark of their class while they are right; a cross says that one is taken for another class.
-  const SHAPES = {
-    o: (c) => c.arc(0, 0, 3.4, 0, 7), s: (c) => c.rect(-3, -3, 6, 6), x: (c) => { c.moveTo(-3, -3); c.lineTo(3, 3); c.moveTo(-3, 3); c.lineTo(3, -3); },
-    "^": (c) => { c.moveTo(0, -4); c.lineTo(3.8, 3); c.lineTo(-3.8, 3); c.closePath(); },
-    D: (c) => { c.moveTo(0, -4.3); c.lineTo(4.3, 0); c.lineTo(0, 4.3); c.lineTo(-4.3, 0); c.closePath(); },
-    v: (c) => { c.moveTo(0, 4); c.lineTo(3.8, -3); c.lineTo(-3.8, -3); c.closePath(); },
-  };
+  let mapped = ""; // what the map shows
   function drawMap() {
     const width = part.map.clientWidth, height = Math.round(width / 1.5), dense = devicePixelRatio || 1;
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     const now = JSON.stringify([width, dense, dark, stamp()]);
-    if (seen.map === now) return;
-    seen.map = now;
+    if (mapped === now) return;
+    mapped = now;
     Object.assign(part.map, { width: width * dense, height: height * dense });
     const context = part.map.getContext("2d");
     context.scale(dense, dense);
@@ -349,11 +334,11 @@ interactive.start("trainer", (root, data) => {
     const stroke = (shape, [x, y], colour, filled) => {
       context.save();
       context.translate(x, y);
-      context.beginPath();
-      SHAPES[shape](context);
       context.strokeStyle = context.fillStyle = colour;
-      if (filled) context.fill();
-      context.stroke();
+      context.scale(0.85, 0.85);
+      const path = new Path2D(SHAPES[shape]);
+      if (filled) context.fill(path);
+      context.stroke(path);
       context.restore();
     };
     context.globalAlpha = 0.4;
@@ -466,7 +451,7 @@ interactive.start("trainer", (root, data) => {
   function clear() {
     strokes = [];
     image = drawn = null;
-    seen.judged = undefined;
+    forget("judged");
     sketch();
     redraw();
   }
@@ -476,9 +461,9 @@ interactive.start("trainer", (root, data) => {
     if (drawn && drawn.dataset !== state.dataset) drawn = null;
     once("judged", [state.dataset, drawn], () => {
       grey(part.seen, drawn && image ? image : new Float32Array(784));
-      const latent = drawn?.latent ?? Array(36).fill(0);
+      const latent = drawn?.latent ?? []; // an empty canvas
       const [least, most] = [Math.min(...latent), Math.max(...latent)];
-      grey(part.latent, latent.map((value) => (drawn ? (value - least) / (most - least || 1) : 0)));
+      grey(part.latent, latent.map((value) => (value - least) / (most - least || 1)));
       part.seen.setAttribute("aria-label", drawn ? "The image of 28 by 28 pixels" : "No image yet");
       part.latent.setAttribute("aria-label", drawn ? `The latent: ${latent.map((v) => v.toFixed(1)).join(", ")}` : "No latent yet");
       if (!drawn) return [];
