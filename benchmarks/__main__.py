@@ -378,8 +378,9 @@ def _value(goal: dict[str, object], name: str) -> str:
         return "-"
     assert isinstance(value, (int, float))
     sign = "" if name == "measured" else ("<= " if goal["at_most"] else ">= ")
-    text = {"x": f"{value:.2f}x", "share": f"{value:.1%}", "bytes": f"{value / 1e9:.2f} GB",
-            "rate": f"{value:.1f}/s"}[str(goal["unit"])]
+    text = {"x": f"{value:.2f}x", "share": f"{value:.1%}", "bytes": f"{value / 1e9:.2f} GB", "rate": f"{value:.1f}/s"}[
+        str(goal["unit"])
+    ]
     return sign + text
 
 

@@ -9,6 +9,7 @@ import beyond
 import numpy as np
 import pandas as pd
 from charts import EVALUATION_STYLES as MODE_LINES
+from charts import MODE_MARKS as MODES
 from drawings import drawn
 from IPython.display import Markdown
 from matplotlib.axes import Axes
@@ -231,9 +232,11 @@ def _draw_gap(data: pd.DataFrame) -> Figure:
     axes = figure.subplots(len(sets), len(beyond.GAPS), sharex=True, sharey=True, squeeze=False)
     for row, name in zip(axes, sets, strict=True):
         for axis, words in zip(row, beyond.GAPS.values(), strict=True):
-            for (mode, line), colour in zip(MODE_LINES.items(), COLOURS, strict=False):
+            for mode, line in MODE_LINES.items():
                 found = data[(data.dataset == name) & (data.training == words)]
-                axis.plot(found["update"], rounded(found[mode]), color=colour, linestyle=line, linewidth=1.1)
+                axis.plot(
+                    found["update"], rounded(found[mode]), color=MODES[mode]["color"], linestyle=line, linewidth=1.1
+                )
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             axis.set_ylim(0, 1.02)
         row[0].set_ylabel(f"{title(name)}\nold classes")
@@ -241,8 +244,7 @@ def _draw_gap(data: pd.DataFrame) -> Figure:
         axis.set_title(words)
     for axis in axes[-1]:
         axis.set_xlabel("updates of the second task")
-    lines = zip(MODE_LINES.items(), COLOURS, strict=False)
-    _legend(figure, {mode: {"color": colour, "linestyle": line} for (mode, line), colour in lines})
+    _legend(figure, {mode: {"color": MODES[mode]["color"], "linestyle": line} for mode, line in MODE_LINES.items()})
     return figure
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import beyond
 from beyond import datasets
 from estimates import Estimate
 from IPython.display import Markdown
 from provenance import SourcedText
-from titles import title
+from titles import Title, title
 from words import NOT_RUN, listed
 
 Number = Callable[[str], Estimate | None]
@@ -32,32 +33,62 @@ def by_set(profile: str, number: Number, unit: str = " %") -> Markdown:
     return Markdown(listed(known) if known else f"({NOT_RUN})")
 
 
-ADVICE: dict[str, tuple[str, Number]] = {
-    "Before any replay, try what needs no training: a mean and a covariance of each class, on the frozen latents.": (
-        "bounds", lambda name: beyond.difference(beyond.GAUSSIANS, beyond.REPLAYED, name, "both", "running")
+@dataclass(frozen=True)
+class Advice:
+    """What to do, in a sentence and in few words, and the difference that bears it out.
+
+    It is said if the interval of the difference is above 0 on every data set of the profile.
+    """
+
+    sentence: str
+    brief: str
+    profile: str
+    number: Number
+
+    def known(self) -> dict[Title, Estimate]:
+        """The difference on each data set that has runs."""
+        found = {title(name): self.number(name) for name in datasets(self.profile)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def holds(self) -> bool:
+        """Whether every interval is above 0."""
+        known = self.known()
+        return bool(known) and all(value.sign == 1 for value in known.values())
+
+
+ADVICE = (
+    Advice(
+        "Before any replay, try what needs no training: a mean and a covariance of each class, on the frozen latents.",
+        "first try a mean and a covariance of each old class", "bounds",
+        lambda name: beyond.difference(beyond.GAUSSIANS, beyond.REPLAYED, name, "both", "running"),
     ),
-    "Put new and memory images into one batch: evaluation mode then loses less against batch statistics.": (
-        "training", lambda name: beyond.gap_closed("mixed-batches", name)
+    Advice(
+        "Put new and memory images into one batch: evaluation mode then loses less against batch statistics.",
+        "mix new and memory images in one batch", "training", lambda name: beyond.gap_closed("mixed-batches", name),
     ),
-    "Store latents in 4 bits: at the same bytes they preserve more than in 32.": (
-        "bytes", lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "old", "running")
+    Advice(
+        "Store latents in 4 bits: at the same bytes they preserve more than in 32.",
+        "store latents in 4 bits", "bytes",
+        lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "old", "running"),
     ),
-    "Store latents, not images, where bytes are few.": (
-        "bytes", lambda name: beyond.difference(beyond.encoding(""), beyond.encoding("raw"), name, "old", "running")
+    Advice(
+        "Store latents, not images, where bytes are few.", "store latents rather than images", "bytes",
+        lambda name: beyond.difference(beyond.encoding(""), beyond.encoding("raw"), name, "old", "running"),
     ),
-}  # fmt: skip
-"""What to do, and the difference that has to be above 0 on every data set of the profile for it to be said."""
+)  # fmt: skip
+
+
+def advised() -> list[str]:
+    """What the runs bear out of `ADVICE`, in few words."""
+    return [each.brief for each in ADVICE if each.holds()]
 
 
 def advice() -> Markdown:
     """What the runs bear out of `ADVICE`, as a list."""
     said = []
-    for words, (profile, number) in ADVICE.items():
-        found = {title(name): number(name) for name in datasets(profile)}
-        known = {name: value for name, value in found.items() if value is not None}
-        if known and all(value.sign == 1 for value in known.values()):
-            by = listed(f"{with_interval(value, ' points')} on {name.markdown}" for name, value in known.items())
-            said.append(f"- {words} ({by}.)")
+    for each in filter(Advice.holds, ADVICE):
+        by = listed(f"{with_interval(value, ' points')} on {name.markdown}" for name, value in each.known().items())
+        said.append(f"- {each.sentence} ({by}.)")
     return Markdown("\n".join(said) or "- Nothing yet: these runs have too few seeds.")
 
 

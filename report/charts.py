@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
-from verdicts import Judged
 
 from lr_core.memory import pixel_share
 from lr_lab.plots.runs import arm_name, curve_legend, draw_curves, draw_latents, second_task_arms
@@ -30,8 +29,14 @@ from lr_lab.runs.results import curve
 
 # Of the second task's arms in their order: budgets are amounts, so steps of one hue, the smallest the lightest.
 ARM_COLOURS = ("#b65d92", "#8a3a6b", "#5a1f44", "#6b6b6b")
-_MEASURE_NAMES = {"train": "training", "test": "testing", "original_test": "old classes"}
-_IN_POINTS = FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
+MEASURE_NAMES = {"train": "training", "test": "testing", "original_test": "old classes"}
+IN_POINTS = FuncFormatter(lambda value, _: f"{100 * value:+z.0f}".replace("-", "−").replace("+0", "0"))
+# Of the evaluation modes where they are marks. Their colours are none of the tasks'.
+MODE_MARKS: dict[str, dict[str, Any]] = {
+    "running": mark("o", 4.0, "#009E73", hollow=True),
+    "batch": mark("^", 4.4, "#AA3377"),
+    "mixed": mark("s", 3.8, "#B8860B", hollow=True),
+}
 EVALUATION_STYLES: dict[str, Any] = {"running": "-", "batch": (0, (1, 1.2)), "mixed": (0, (4, 1.5))}
 
 
@@ -45,18 +50,19 @@ def forgetting_grid(cases: Sequence[Sequence[Mapping]], evaluation: str = "mixed
         that all of them have
     """
     arms = [list(zip(*map(second_task_arms, seeds), strict=True)) for seeds in cases]
-    figure = Figure((WIDTH, 0.6 + 1.25 * len(cases)))
+    figure = Figure((WIDTH, 0.6 + 0.66 * len(cases)))
     axes = figure.subplots(len(cases), len(arms[0]), sharex=True, sharey=True, squeeze=False)
     for row, seeds, drawn in zip(axes, cases, arms, strict=True):
         for axis, arm in zip(row, drawn, strict=True):
             draw_curves(axis, arm[0], evaluation)
             if len(arm) > 1:
                 _draw_band(axis, arm, evaluation)
-        row[0].set_ylabel(f"case {seeds[0]['run']['case']}\ntest accuracy")
+        row[0].set_ylabel(f"case {seeds[0]['run']['case']}")
     for axis, arm in zip(axes[0], arms[0], strict=True):
         axis.set_title(arm_name(arm[0]))
     for axis in axes[-1]:
         axis.set_xlabel("epoch")
+    figure.supylabel("test accuracy", fontsize="medium")
     curve_legend(figure)
     return figure
 
@@ -80,7 +86,7 @@ def latents_grid(records: Sequence[Mapping], class_names: Sequence[str]) -> Figu
             draw_latents(axis, record, task, class_names)
         column[0].set_title(f"case {record['run']['case']}")
     for axis in axes.flat:
-        axis.tick_params(labelsize=6)
+        axis.tick_params(labelsize=6.5)
     axes[0, 0].set_ylabel("first task")
     axes[1, 0].set_ylabel("second task")
     marks = {name: Line2D([], [], **class_mark(number, size=4)) for number, name in enumerate(class_names)}
@@ -104,7 +110,7 @@ def budget(
     """
     ours = [{"color": TASK_COLOURS["first"], "linestyle": EVALUATION_STYLES[mode]} for mode in evaluations]
     theirs = {"color": TASK_COLOURS["second"], "marker": "x", "linestyle": ""}
-    figure = Figure((WIDTH, 2.35))
+    figure = Figure((WIDTH, 2.8))
     axes = figure.subplots(1, len(records), sharey=True, squeeze=False)[0]
     for axis, record in zip(axes, records, strict=True):
         case = record["run"]["case"]
@@ -148,7 +154,7 @@ def agreement(differences: pd.DataFrame, near: float = 0.02) -> Figure:
     """
     kinds = list(differences[["arm", "measure"]].drop_duplicates().itertuples(index=False, name=None))
     modes = list(dict.fromkeys(differences.evaluation))
-    figure = Figure((WIDTH, 0.7 + 0.3 * len(kinds)))
+    figure = Figure((WIDTH, 0.7 + 0.36 * len(kinds)))
     axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
     for axis, mode in zip(axes, modes, strict=True):
         axis.axvspan(-near, near, color="#e8e8e8", linewidth=0)
@@ -167,11 +173,11 @@ def agreement(differences: pd.DataFrame, near: float = 0.02) -> Figure:
                 axis.text(1.0, row, f"{inside.mean():.0%}", transform=axis.get_yaxis_transform(), ha="left", va="center",
                           fontsize=6.5)  # fmt: skip
         axis.set(title=EVALUATION_NAMES[mode], xlabel="ours less published")
-        axis.xaxis.set_major_formatter(_IN_POINTS)
+        axis.xaxis.set_major_formatter(IN_POINTS)
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
     axes[0].set_yticks(
-        range(len(kinds)), [f"{arm.replace('-', ' ')}, {_MEASURE_NAMES[measure]}" for arm, measure in kinds]
+        range(len(kinds)), [f"{arm.replace('-', ' ')}, {MEASURE_NAMES[measure]}" for arm, measure in kinds]
     )
     axes[0].invert_yaxis()
     return figure
@@ -254,7 +260,7 @@ def readings(distances: pd.DataFrame, names: Mapping[str, str], kinds: Mapping[t
     rows = [name for name in names if name in set(distances.reading)]
     styles = dict(zip(kinds, (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73")), strict=True))
     modes = [mode for mode in EVALUATION_NAMES if mode in set(distances.evaluation)]
-    figure = Figure((WIDTH, 0.9 + 0.3 * len(rows)))
+    figure = Figure((WIDTH, 0.9 + 0.21 * len(rows)))
     axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
     for axis, mode in zip(axes, modes, strict=True):
         for place, (kind, (shape, colour)) in enumerate(styles.items()):
@@ -302,111 +308,4 @@ def averages(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     axes[0].set_yticks(range(len(memories)), memories)
     axes[0].set_ylim(len(memories) - 0.5, -0.5)
     figure.legend(handles=_legend_marks(styles, names, 4.2), loc="outside upper center", ncols=2)
-    return figure
-
-
-# Colour and shape say the same, for those who see no colours.
-VERDICT_MARKS: dict[str | None, dict[str, Any]] = {
-    "reproduced": mark("o", 4.2, "#1b7f79"),
-    "small systematic shift": mark("^", 4.2, "#b8860b"),
-    "inconclusive": mark("s", 3.8, "#5b6f9a", hollow=True),
-    "differs": mark("X", 4.6, "#b03a2e"),
-    None: mark("o", 2.4, "#9a9a9a", hollow=True),
-}
-_LIMIT = 0.12  # of the differences that are drawn in full
-
-
-def _row_name(judged: Judged) -> str:
-    memory = "" if judged.share is None else f" {judged.share:.0%}"
-    return f"{judged.arm.replace('-', ' ')}{memory}, {_MEASURE_NAMES[judged.measure]}"
-
-
-def _verdict_legend(figure: Figure, present: Sequence[str | None]) -> None:
-    names = {verdict: verdict or "one seed: no verdict" for verdict in VERDICT_MARKS if verdict in present}
-    handles = [Line2D([], [], **VERDICT_MARKS[verdict], label=name) for verdict, name in names.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-
-
-@styled
-def verdict_matrix(judged: Sequence[Judged], titles: Mapping[str, str]) -> Figure:
-    """The verdict on every published number: a row for each kind of number, a column for each case, an axis for each mode.
-
-    Parameters
-    ----------
-    titles : data set -> title, in the order of the rows
-    """
-    modes = list(dict.fromkeys(each.evaluation for each in judged))
-    names = {name: list(dict.fromkeys(_row_name(e) for e in judged if e.dataset == name)) for name in titles}
-    places = {}
-    for name, rows in names.items():
-        for row in rows:
-            places[name, row] = len(places) + list(names).index(name)  # an empty row between data sets
-    height = 1 + max(places.values())
-    figure = Figure((WIDTH, 0.8 + 0.145 * height))
-    axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
-    cases = sorted({each.case for each in judged})
-    for axis, mode in zip(axes, modes, strict=True):
-        for verdict, style in VERDICT_MARKS.items():
-            found = [each for each in judged if each.evaluation == mode and each.verdict == verdict]
-            axis.plot([each.case for each in found], [places[e.dataset, _row_name(e)] for e in found], **style)
-        axis.set(title=EVALUATION_NAMES[mode], xlim=(min(cases) - 0.6, max(cases) + 0.6), xlabel="case")
-        axis.set_xticks(cases)
-        axis.tick_params(length=0)
-        axis.grid(visible=False)
-    axes[0].set_ylim(height - 0.4, -0.6)
-    axes[0].set_yticks(list(places.values()), [row for _, row in places])
-    axes[0].tick_params(axis="y", labelsize=6.5)
-    for name, rows in names.items():
-        middle = np.mean([places[name, row] for row in rows])
-        axes[-1].text(1.04, middle, titles[name], transform=axes[-1].get_yaxis_transform(), rotation=270,
-                      ha="left", va="center", fontsize=8)  # fmt: skip
-    _verdict_legend(figure, [each.verdict for each in judged])
-    return figure
-
-
-@styled
-def verdict_strips(judged: Sequence[Judged], margins: Mapping[str, float]) -> Figure:
-    """Ours less published with the prediction interval, for all numbers of one data set; the published value is at 0.
-
-    Parameters
-    ----------
-    margins : measure -> the margin of equivalence, drawn as a band
-    """
-    modes = list(dict.fromkeys(each.evaluation for each in judged))
-    rows = list(dict.fromkeys(_row_name(each) for each in judged))
-    cases = sorted({each.case for each in judged})
-    figure = Figure((WIDTH, 0.8 + 0.245 * len(rows)))
-    axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
-    heights = {e: rows.index(_row_name(e)) + (cases.index(e.case) - (len(cases) - 1) / 2) * 0.19 for e in judged}
-    widths = [margins[next(e.measure for e in judged if _row_name(e) == row)] for row in rows]
-    for axis, mode in zip(axes, modes, strict=True):
-        axis.barh(range(len(rows)), [2 * w for w in widths], left=[-w for w in widths], height=0.84, color="#ececec")
-        axis.axvline(0, color="black", linewidth=0.6)
-        for verdict, style in VERDICT_MARKS.items():
-            # All marks of a kind by one call, all intervals by another: the figure takes a third of the bytes.
-            found = [each for each in judged if each.evaluation == mode and each.verdict == verdict]
-            intervals = [
-                ([each.difference - each.half_width, each.difference + each.half_width, np.nan], [heights[each]] * 3)
-                for each in found
-                if each.half_width is not None
-            ]
-            if intervals:
-                ends, at = (np.concatenate(parts) for parts in zip(*intervals, strict=True))
-                axis.plot(rounded(np.clip(ends, -_LIMIT, _LIMIT)), at, color=style["color"], linewidth=0.9)
-            for shape, low, high in (("<", -1.0, -_LIMIT), (style["marker"], -_LIMIT, _LIMIT), (">", _LIMIT, 1.0)):
-                within = [each for each in found if low < round(each.difference, 4) <= high]
-                shown = np.clip([each.difference for each in within], -_LIMIT, _LIMIT)
-                size = 0.75 * style["markersize"]
-                axis.plot(rounded(shown), [heights[e] for e in within], **style | {"marker": shape, "markersize": size})
-        axis.set(
-            title=EVALUATION_NAMES[mode], xlabel="ours less published, points", xlim=(-1.06 * _LIMIT, 1.06 * _LIMIT)
-        )
-        axis.set_xticks([-0.1, -0.05, 0, 0.05, 0.1])
-        axis.xaxis.set_major_formatter(_IN_POINTS)
-        axis.tick_params(axis="y", length=0)
-        axis.grid(visible=False, axis="y")
-    axes[0].set_yticks(range(len(rows)), rows)
-    axes[0].tick_params(axis="y", labelsize=6.5)
-    axes[0].set_ylim(len(rows) - 0.5, -0.5)
-    _verdict_legend(figure, [each.verdict for each in judged])
     return figure

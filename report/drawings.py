@@ -1,7 +1,7 @@
 """The figures of `index.qmd`: each as an image with a description made from its data, and with a line of origin.
 
 A figure is drawn by a cell, `drawings.forgetting("mnist")`, and its caption ends with `drawings.origin("forgetting-mnist")`:
-the command that makes its data anew, how long that took, and in HTML the data themselves.
+on the page the command that makes its data anew, how long that took, and the data. Print has a table of these commands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import findings
 import numpy as np
 import pandas as pd
 import readings as other_readings
+import schematic
 import thumbnails
+import verdict_charts
 import verdicts
 from edition import HERE, PROFILE, ours
 from findings import arms
@@ -44,19 +46,33 @@ DRAWN = Path(os.environ.get("RENDER_MEDIA", HERE / ".drawn"))
 FORGOTTEN = 12  # images a row
 
 _origins: dict[str, tuple[str, pd.DataFrame | str]] = {}
+_labels: dict[str, str] = {}
 
 
-def origin(name: str) -> Markdown:
-    """The last line of a figure's caption: how to make it anew, and its data."""
+def origin(name: str, label: str | None = None) -> Markdown:
+    """The last line of a figure's caption on the page: how to make it anew, and its data.
+
+    `label` is the figure's own, if it is not "fig-" and the name; `origins` lists the same for print.
+    """
     if name not in _origins:
         return Markdown("")
     command, data = _origins[name]
-    if isinstance(data, str):
-        return Markdown(f"[Made anew by {command}. [Data: {data}]{{.html-only}}]{{.origin}}")
-    table = "data:text/csv;charset=utf-8," + quote(data.to_csv(index=False), safe=",.-:")
-    # Not as a Markdown link: pandoc takes ten seconds to read one of this length.
-    link = f'`<a href="{table}" download="{name}.csv">CSV</a>`{{=html}}'
-    return Markdown(f"[Made anew by {command}. [Data: {link}]{{.html-only}}]{{.origin}}")
+    _labels[label or f"fig-{name}"] = command
+    if not isinstance(data, str):
+        table = "data:text/csv;charset=utf-8," + quote(data.to_csv(index=False), safe=",.-:")
+        # Not as a Markdown link: pandoc takes ten seconds to read one of this length.
+        data = f'`<a href="{table}" download="{name}.csv">CSV</a>`{{=html}}'
+    return Markdown(f"[Made anew by {command}. Data: {data}]{{.origin .html-only}}")
+
+
+def origins() -> Markdown:
+    """The commands that make the figures anew, each with its figures; of those that `origin` was asked for so far."""
+    figures: dict[str, list[str]] = {}
+    for label, command in _labels.items():
+        figures.setdefault(command, []).append(f"@{label}")
+    lines = ["| Figures | Made anew by |", "|:--------|:-------------|"]
+    lines += [f"| {', '.join(labels)} | {command} |" for command, labels in figures.items()]
+    return Markdown("\n".join(lines))
 
 
 def _image(path: str, alt: str) -> Markdown:
@@ -90,6 +106,19 @@ def _missing(dataset: str) -> Markdown:
 
 def _per_cent(value: float) -> str:
     return f"{100 * value:.0f} %"
+
+
+# -- the experiment ---------------------------------------------------------------------------------------------------
+
+
+def protocol() -> Markdown:
+    """What is trained, frozen and kept."""
+    alt = (
+        "First task: images of five classes pass the compressor, become latents of 36 numbers, and the classifier learns them. "
+        "The compressor is frozen; 1, 5 or 25 % of the latents become the memory. Second task: the classifier learns latents of "
+        "five new classes, and those of the memory."
+    )
+    return drawn("protocol", schematic.protocol(), alt, "none", "`make report`")
 
 
 # -- data sets --------------------------------------------------------------------------------------------------------
@@ -126,6 +155,39 @@ def _layout(points: pd.DataFrame) -> str:
         f"The means of {' and '.join(pairs[near])} lie closest, {distances[near]:.1f} times the spread within a class; "
         f"those of {' and '.join(pairs[far])} lie farthest apart, {distances[far]:.1f} times."
     )
+
+
+# -- published beside ours --------------------------------------------------------------------------------------------
+
+
+def headline() -> Markdown:
+    """Published accuracies and ours at every stage, averaged over the cases of a data set."""
+    data = findings.stages()
+    if data.empty:
+        return Markdown(f"*{NOT_RUN.capitalize()} under the profile {PROFILE}.*")
+    names = _stage_names()
+    said = []
+    for name, found in data[data.measure == "old"].groupby("dataset", sort=False):
+        parts = [
+            f"{names[stage]} {_per_cent(rows.published.iloc[0])} published, ours "
+            + ", ".join(f"{_per_cent(row.ours)} ({row.evaluation})" for row in rows.itertuples())
+            for stage, rows in found.groupby("stage", sort=False)
+        ]
+        said.append(f"{title(name)}, old classes: {'; '.join(parts)}.")
+    alt = f"Published accuracies beside ours by memory and evaluation mode. {' '.join(said)}"
+    return drawn("headline", headline_figure(), alt, data, _runs_of())
+
+
+def headline_figure() -> Figure:
+    """The same without words around it."""
+    data = findings.stages()
+    titles = {name: str(title(name)) for name in dict.fromkeys(data.dataset)}
+    return verdict_charts.headline(data, titles, _stage_names())
+
+
+def _stage_names() -> dict[str, str]:
+    words = {"first-task": "before", "no-replay": "none"}
+    return {stage: f"{share:.0%}" if share else words[arm] for stage, (arm, share) in findings.STAGES.items()}
 
 
 # -- runs -------------------------------------------------------------------------------------------------------------
@@ -188,7 +250,7 @@ def verdict_matrix() -> Markdown:
     titles = {name: str(title(name)) for name in dict.fromkeys(each.dataset for each in judged)}
     said = [f"{mode} statistics: {_counted(mode)}." for mode in EVALUATIONS]
     alt = f"A mark for each of {len(judged)} verdicts, by kind of number, case and evaluation mode. {' '.join(said)}"
-    return drawn("verdicts", charts.verdict_matrix(judged, titles), alt, verdicts.frame(), _runs_of())
+    return drawn("verdicts", verdict_charts.verdict_matrix(judged, titles), alt, verdicts.frame(), _runs_of())
 
 
 def _counted(evaluation: str) -> str:
@@ -207,7 +269,7 @@ def verdict_strips(dataset: str) -> Markdown:
         f"{len(judged)} differences of ours from the published values of {title(dataset)}, with the prediction interval "
         f"of one more run; {', '.join(said)}."
     )
-    figure = charts.verdict_strips(judged, verdicts.RULE["margins"])
+    figure = verdict_charts.verdict_strips(judged, verdicts.RULE["margins"])
     return drawn(f"verdicts-{dataset}", figure, alt, "those of @fig-verdicts", _runs_of(dataset))
 
 

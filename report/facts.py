@@ -66,6 +66,37 @@ def verdict_counts() -> str:
     return f"Of the {total} published numbers whose cases have several seeds, {'; '.join(parts)}."
 
 
+KINDS = {
+    ("first-task", False): "in the first task",
+    ("replay", False): "on new classes after replay",
+    ("replay", True): "on old classes after replay",
+    ("no-replay", False): "on new classes without replay",
+    ("no-replay", True): "on old classes without replay",
+}
+"""The published numbers by arm, and whether they are of old classes after the second task."""
+
+
+def where_it_differs(evaluation: str) -> str:
+    """How many numbers of each kind differ under an evaluation mode, most first: "8 of 24 ... differ"."""
+    every, differing = Counter(), Counter()
+    for each in decided(evaluation):
+        kind = KINDS[each.arm, each.measure == "original_test"]
+        every[kind] += 1
+        differing[kind] += each.verdict == "differs"
+    parts = [f"{n} of {every[kind]} {kind}" for kind, n in differing.most_common() if n]
+    return f"{listed(parts)} differ" if parts else "none differs"
+
+
+def shares_of_images() -> str:
+    """The memories as shares of the first task's images."""
+    return listed(f"{100 * share:g}" for share in ours.settings.memory_shares) + " %"
+
+
+def shares_of_pixels() -> str:
+    """The memories as shares of the first task's pixels, as the original quotes them."""
+    return listed(f"{100 * pixel_share(1, 1) * share:.2f}" for share in ours.settings.memory_shares) + " %"
+
+
 def claim_counts() -> str:
     """How many claims hold, fail or hang on the evaluation mode, counted for each data set, in a sentence."""
     entries = claims.by_claim()

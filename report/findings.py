@@ -5,9 +5,11 @@ Each function returns a `Value`, or None if the runs that it needs are missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+import pandas as pd
 from edition import Runs, ours
+from estimates import Reader, estimate
 from published import published_value
 from sourced import Value, accuracy, mean, run_id, source
 from words import NOT_RUN
@@ -64,6 +66,64 @@ def train_test_gap(evaluation: str) -> Value | None:
         for record, arm in arms("first-task")
     )
     return mean_over_cases((record, train - test) for record, (train, test) in found)
+
+
+# -- all stages at a glance -------------------------------------------------------------------------------------------
+
+STAGES: dict[str, tuple[str, float | None]] = {
+    "before": ("first-task", None),
+    "none": ("no-replay", None),
+    **{f"memory-{share:g}": ("replay", share) for share in ours.settings.memory_shares},
+}
+"""Arm and memory, in the order of the headline figure."""
+
+
+def stages() -> pd.DataFrame:
+    """Published accuracy and ours on old and new classes at every stage, by data set and evaluation mode.
+
+    Ours is averaged over the cases of each seed, then over seeds; published is averaged over the same cases.
+    """
+    columns = ["dataset", "measure", "stage", "evaluation", "published", "ours", "half_width", "seeds", "cases"]
+    rows = [
+        row
+        for dataset in ours.datasets
+        for measure in ("old", "new")
+        for stage in STAGES
+        for evaluation in EVALUATIONS
+        if (row := _stage(dataset, measure, stage, evaluation))
+    ]
+    return pd.DataFrame(rows, columns=columns).astype({"half_width": float}).round(4)
+
+
+def _stage(dataset: str, measure: str, stage: str, evaluation: str) -> tuple | None:
+    name, share = STAGES[stage]
+    if name == "first-task" and measure == "new":
+        return None
+    key = "original_test" if measure == "old" and name != "first-task" else "test"
+    made = estimate((ours, dataset, _reader(name, share, key, evaluation), 1.0))
+    theirs = [published_value(dataset, case, name, key, share) for case in made.cases] if made else []
+    if made is None or None in theirs:
+        return None
+    average = mean(theirs)
+    return (
+        dataset,
+        measure,
+        stage,
+        evaluation,
+        average,
+        float(made.value),
+        made.half_width,
+        len(made.seeds),
+        len(theirs),
+    )
+
+
+def _reader(name: str, share: float | None, measure: str, evaluation: str) -> Reader:
+    def read(record: Mapping) -> Value | None:
+        arm = next((a for a in record["arms"] if (a["arm"], a["memory_share"]) == (name, share)), None)
+        return None if arm is None else accuracy(record, arm, evaluation, measure)
+
+    return read
 
 
 # -- beside the published values --------------------------------------------------------------------------------------

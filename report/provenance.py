@@ -114,7 +114,7 @@ def _place(known: list[list[str]], made: list[str]) -> int:
 
 
 def page_data() -> Markdown:
-    """What the page's script reads: every run that this document cites, with its arms."""
+    """The page's scripts, and what they read: every run that this document cites, with its arms."""
     runs: list[dict] = []
     made: list[list[str]] = []  # machine and commit, which many arms share
     for record in cited_records():
@@ -131,7 +131,7 @@ def page_data() -> Markdown:
         name = f"{title(run['dataset'])}, case {run['case']}, seed {run['seed']}"
         runs.append({"title": name, "profile": record["profile"], "page": page(record), "arms": arms})
     data = json.dumps({"runs": runs, "made": made}, separators=(",", ":")).replace("<", "\\u003c")
-    script = (HERE / "theme" / "provenance.js").read_text(encoding="utf-8")
+    script = "".join((HERE / "theme" / name).read_text(encoding="utf-8") for name in ("provenance.js", "floats.js"))
     return Markdown(
         f'```{{=html}}\n<script type="application/json" id="provenance">{data}</script>\n<script>\n{script}</script>\n```'
     )

@@ -11,7 +11,7 @@ import torch
 from edition import BEYOND, PROFILE, Runs, bf16, cited, literal, ours
 from effects import effects as of_seeds
 from facts import memory_bytes, task_images
-from findings import gaps, mean_gap, paired
+from findings import gaps, mean_gap, paired, shift, spread_over_evaluations
 from IPython.display import Markdown
 from provenance import in_table, number, page, points_alone
 from published import MEASURES, published_value
@@ -33,12 +33,21 @@ STEPS = (0.005, 0.02, 0.05, 0.15)  # limits of the shades of a difference
 FILLINGS = ("", "▁", "▃", "▅", "▇")
 
 
-def html(head: Sequence[str], bodies: Iterable[Sequence[str]], classes: str = "") -> Markdown:
-    """An HTML table from rows that are already cells; both engines parse it for HTML and PDF."""
+def html(
+    head: Sequence[str], bodies: Iterable[Sequence[str]], classes: str = "", widths: Sequence[float] = ()
+) -> Markdown:
+    """An HTML table from rows that are already cells; both engines parse it for HTML and PDF.
+
+    `widths` of the columns are shares of the text's width, for a table with sentences in it.
+    """
+    if widths:
+        classes = f"{classes} full-width".strip()
     top = "".join(f"<tr>{row}</tr>" for row in head)
     rest = "".join(f"<tbody>{''.join(f'<tr>{row}</tr>' for row in body)}</tbody>" for body in bodies)
     attribute = f' class="{classes}"' if classes else ""
-    return Markdown(f"```{{=html}}\n<table{attribute}>\n<thead>{top}</thead>\n{rest}\n</table>\n```")
+    columns = "".join(f'<col style="width: {100 * width:g}%">' for width in widths)
+    group = f"<colgroup>{columns}</colgroup>" if widths else ""
+    return Markdown(f"```{{=html}}\n<table{attribute}>\n{group}<thead>{top}</thead>\n{rest}\n</table>\n```")
 
 
 def simple(columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[int] = ()) -> Markdown:
@@ -76,14 +85,14 @@ def legend() -> Markdown:
 def _ours(value: Value | None, half_width: float | None, theirs: float | None) -> str:
     if value is None:
         return f'<td class="num muted">{NOT_RUN}</td>'
-    text = in_table(number(value))
+    text, below = in_table(number(value)), ""
     if half_width is not None:
-        text += f'<br><span class="delta">± {half_width:.4f}</span>'
+        below = f"± {half_width:.4f}"
     if theirs is None:
-        return f'<td class="num">{text}</td>'
+        return f'<td class="num">{text}<br><span class="delta">{below}</span></td>'
     size = shade(value - theirs)
-    difference = f"{FILLINGS[size]} {value - theirs:+.4f}".strip().replace("-", "−")
-    return f'<td class="num diff-{size}">{text}<br><span class="delta">{difference}</span></td>'
+    below = f"{below} {FILLINGS[size]} {value - theirs:+.4f}".replace("-", "−")
+    return f'<td class="num diff-{size}">{text}<br><span class="delta">{" ".join(below.split())}</span></td>'
 
 
 def _beside(dataset: str) -> dict[str, Runs]:
@@ -230,7 +239,32 @@ def ledger() -> Markdown:
         cells += [_judged(entry) for entry in entries]
         bodies.setdefault(name, []).append(head + "".join(cells) + f"<td>{claims.overall(entries) or '–'}</td>")
     columns = ("Claim", "Data set", "Seeds", *EVALUATIONS, "Verdict")
-    return html([_cells(columns, (2, 3, 4, 5), "th")], bodies.values(), classes="ledger")
+    widths = (0.34, 0.12, 0.07, *[0.12] * len(EVALUATIONS), 0.11)
+    return html([_cells(columns, (2, 3, 4, 5), "th")], bodies.values(), "ledger", widths)
+
+
+SIGNS = {"holds": "✓", "fails": "✗", "undecided": "?", "toy": "~"}
+
+
+def claims_at_a_glance() -> Markdown:
+    """One sign for each claim, data set and evaluation mode."""
+    names = [name for name in ours.datasets if name in catalogue.PAPER_DATASETS]
+    rows: dict[str, dict[str, str]] = {}
+    for (_, datasets), entries in claims.by_claim().items():
+        signs = [SIGNS.get(entry.verdict or "", "–") for entry in entries]
+        row = rows.setdefault(entries[0].text, {})
+        for name in datasets[-1:] or names:  # a claim that compares two sets stands under the second
+            row[name] = "".join(f'<td class="sign">{sign}</td>' for sign in signs)
+    nothing = "<td></td>" * len(EVALUATIONS)
+    body = [
+        f'<th scope="row">{escape(text)}</th>' + "".join(row.get(name, nothing) for name in names)
+        for text, row in rows.items()
+    ]
+    upper = "<th rowspan=2>Claim</th>"
+    upper += _cells([title(name).html for name in names], (), f"th colspan={len(EVALUATIONS)}")
+    below = f'<th class="sign">{"</th><th class=sign>".join(EVALUATIONS)}</th>' * len(names)
+    share = 0.54 / (len(names) * len(EVALUATIONS))
+    return html([upper, below], [body], widths=[0.46, *[share] * (len(names) * len(EVALUATIONS))])
 
 
 def _range(least: float, most: float) -> str:
@@ -391,6 +425,33 @@ def replay_gaps() -> Markdown:
     modes = [*EVALUATIONS] * len(measures)
     body = [_cells(row, range(1, 1 + len(modes))) for row in rows or [(NOT_RUN, *[""] * len(modes))]]
     return html([upper, _cells(modes, range(len(modes)), "th")], [body])
+
+
+def open_choices() -> Markdown:
+    """What the original leaves open: how it is done here, what else was tried, and how far that moves accuracy."""
+    target, most = ours.settings.target_train_accuracy, ours.settings.max_epochs
+    rows = [
+        ("statistics of BatchNorm in testing", "all three of @sec-evaluation", "", spread_over_evaluations()),
+        ("momentum of SGD", f"{ours.settings.momentum:g}", "none", shift(literal, "original_test", "replay")),
+        ("momentum when the second task begins", "starts at 0", *_moved("carry-optimizer")),
+        ("order of the two updates", "new images, then memory", *_moved("memory-first")),
+        ("memory images in an update", "one batch, drawn anew", *_moved("whole-memory")),
+        ("BatchNorm of the frozen compressor", "frozen too", *_moved("adapting")),
+        ("end of a training", f"{100 * target:g} % in training, or {most} epochs", *_moved("epochs 5")),
+        ("size of the test batches", f"about {ours.settings.batch_size:,}", *_moved("batch 50")),
+        ("scale of the pixels", "0 to 1", "none: it has no effect", None),
+    ]  # fmt: skip
+    lines = ["| Left open | Here | Also tried | Moves |", "|:----------|:-----|:-----------|------:|"]
+    for choice, here, tried, moved in rows:
+        cell = "" if moved is None else str(points_alone(abs(moved)))
+        lines.append(f"| {choice} | {here} | {tried} | {cell} |")
+    return Markdown("\n".join(lines))
+
+
+def _moved(reading: str) -> tuple[str, Value | None]:
+    """A reading in words, and how far it moves accuracy on old classes after replay under batch statistics."""
+    found = other_readings.distance(reading, "replay", "original_test", "batch")
+    return other_readings.READINGS[reading], None if found is None else found.shift
 
 
 def settings() -> Markdown:

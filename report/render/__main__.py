@@ -19,13 +19,14 @@ from pathlib import Path
 import click
 import pypandoc
 import typst
-from source import Cell, Problem, Source, load_yaml, split
+from source import FIXED, QUARTO_ONLY, Cell, Problem, Source, load_yaml, split
 
 from lr_core.errors import LatentReplayError
 from lr_lab.files import absolute
 
 HERE = Path(__file__).parent
-ORDINARY = {"project", "format", "execute", "jupyter", "engine", "filters", "fig-format"}  # no metadata of the paper
+# No metadata of the paper.
+ORDINARY = QUARTO_ONLY | FIXED.keys() | {"project", "format", "execute", "jupyter", "engine", "filters", "fig-format"}
 
 
 @click.command()

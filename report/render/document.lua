@@ -218,7 +218,11 @@ end
 
 -- Blocks ----------------------------------------------------------------------------------------------------------------
 
+local metadata = {}
+
 local function visible(div)
+  local key = div.attributes["when-meta"]
+  if key then return pandoc.utils.stringify(metadata[key] or "false") ~= "false" end
   local when, unless = div.attributes["when-format"], div.attributes["unless-format"]
   for _, name in ipairs({ when or unless or "" }) do
     if name ~= "html" and name ~= "typst" then
@@ -392,6 +396,7 @@ end
 
 function Pandoc(doc)
   local meta = doc.meta
+  metadata = meta
   authors(meta)
   doc.blocks = blocks(doc.blocks)
   if banner then meta.banner = pandoc.MetaInlines(banner) end

@@ -5,6 +5,7 @@ Reading order: Problem, Source, Cell, Prose, split.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -29,6 +30,17 @@ CELL_OPTIONS = {
 }
 COLUMNS = {"page", "body-outset"}
 SHORTCODES = {"pagebreak": "\n```{=typst}\n#pagebreak(weak: true)\n```\n"}
+FIXED = {  # what this renderer always writes, and Quarto only when it is told
+    "date-format": "D MMMM YYYY",
+    "crossref": {"title-delim": "."},
+}
+QUARTO_ONLY = {  # choices that Quarto's page offers; the page of this renderer has them made, so they change nothing here
+    "theme",  # Bootstrap, light and dark
+    "respect-user-color-scheme",  # the page follows the reader's system
+    "toc-location",  # left
+    "toc-expand",  # all levels are open
+    "format-links",  # the title block links the PDF
+}
 METADATA = {  # what the two templates or pandoc make use of; anything else would be dropped without a word
     "title",
     "subtitle",
@@ -56,11 +68,13 @@ METADATA = {  # what the two templates or pandoc make use of; anything else woul
     "filters",
     "fig-format",
     "suppress-bibliography",
+    *FIXED,
+    *QUARTO_ONLY,
 }
 FORMATS = {
     "html": {
+        *QUARTO_ONLY,
         "css",
-        "theme",
         "toc",
         "toc-depth",
         "toc-title",
@@ -145,6 +159,9 @@ def load_yaml(path: Path, text: str, offset: int = 0) -> dict:
             offset + key_line(text, key),
             f"metadata '{key}' is not supported; known: {', '.join(sorted(METADATA))}",
         )
+    for key in value.keys() & FIXED.keys():
+        if value[key] != FIXED[key]:
+            raise Problem(path, offset + key_line(text, key), f"'{key}' can only be {json.dumps(FIXED[key])}")
     formats = value.get("format") or {}
     for name, options in formats.items() if isinstance(formats, dict) else ():
         if name not in FORMATS:

@@ -17,6 +17,11 @@ end
 local function cells(rows, head)
   for _, row in ipairs(rows) do
     for _, cell in ipairs(row.cells) do
+      if cell.classes:includes("sign") then -- narrow: a column for each evaluation mode of each data set
+        cell.alignment = "AlignCenter"
+        if typst then cell.attributes["typst:inset"] = "(x: 1pt, y: 3.2pt)" end
+        if typst and head then cell.attributes["typst:text:size"] = "7.5pt" end
+      end
       if cell.classes:includes("num") then
         cell.alignment = "AlignRight"
         cell.contents = cell.contents:walk({ Space = function() return pandoc.Str("\u{a0}") end })
@@ -71,9 +76,6 @@ end
 local function Span(el)
   if typst and el.classes:includes("html-only") then return {} end
   if typst and el.classes:includes("from") then return el.content end
-  if typst and el.classes:includes("origin") then
-    return { pandoc.RawInline("typst", "#origin["), el, pandoc.RawInline("typst", "]") }
-  end
   if typst and el.classes:includes("delta") then
     return { pandoc.RawInline("typst", "#text(size: 0.85em, fill: luma(45))["), el, pandoc.RawInline("typst", "]") }
   end
@@ -90,4 +92,19 @@ local function Div(el)
   end
 end
 
-return { { Table = Table, Span = Span, Link = Link, Div = Div } }
+-- On the page, tables below a heading with the class tables-on-demand are closed until they are asked for.
+local on_demand = false
+
+local function Heading(el)
+  on_demand = on_demand or el.classes:includes("tables-on-demand")
+end
+
+local function Closed(el)
+  if typst or not on_demand then return el, false end
+  local rows = 0
+  for _, body in ipairs(el.bodies) do rows = rows + #body.body end
+  local summary = "Show the table (" .. rows .. (rows == 1 and " row)" or " rows)")
+  return { pandoc.RawBlock("html", '<details class="on-demand"><summary>' .. summary .. "</summary>"), el, pandoc.RawBlock("html", "</details>") }, false
+end
+
+return { { Table = Table, Span = Span, Link = Link, Div = Div }, { traverse = "topdown", Header = Heading, Table = Closed } }

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -59,4 +60,6 @@ def environment(folder: Path) -> dict[str, str]:
 if __name__ == "__main__":  # python -m lr_lab.jupyter COMMAND...: runs a program that starts kernels itself
     with tempfile.TemporaryDirectory() as name:
         own = environment(Path(name)) | {"QUARTO_PYTHON": sys.executable, "JUPYTER_NO_CONFIG": "1"}
+        # Quarto's typst looks for fonts there, and has none with hiragana.
+        own["TYPST_FONT_PATHS"] = str(distribution("matplotlib-fontja").locate_file("matplotlib_fontja/fonts"))
         sys.exit(subprocess.run(sys.argv[1:], env=own).returncode)

@@ -3,6 +3,7 @@
 import copy
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import pandas as pd
@@ -40,7 +41,18 @@ AVERAGES = pd.DataFrame(
 )
 MARGINS = {"train": 0.01, "test": 0.01, "original_test": 0.02}
 RATES = [{"experiment": "first", "program": "ours", "rates": [10.1, 30.3, 20.2]}]
+HEADLINE = pd.DataFrame(
+    [
+        ("mnist", measure, stage, mode, 0.95, 0.9123, None if mode == "mixed" else 0.0234)
+        for measure in ("old", "new")
+        for stage in (("before", "none") if measure == "old" else ("none",))
+        for mode in ("running", "batch", "mixed")
+    ],
+    columns=["dataset", "measure", "stage", "evaluation", "published", "ours", "half_width"],
+).astype({"half_width": float})
 DATA = {
+    "protocol": lambda record, digits: [],
+    "headline": lambda record, digits: [HEADLINE, {"mnist": "MNIST"}, {"before": "before", "none": "none"}],
     "forgetting_grid": lambda record, digits: [[[record, shorter(record)], [record]]],
     "latents_grid": lambda record, digits: [[record, record], digits.class_names],
     "budget": lambda record, digits: [[record], ("running", "mixed"), {(1, 0.05): 0.9}],
@@ -81,9 +93,13 @@ def judged():
     ]
 
 
+MODULES = ("charts", "verdict_charts", "schematic")
+
+
 @pytest.fixture(scope="module")
 def charts(module):
-    return module("charts")
+    """Everything that draws, in one namespace."""
+    return SimpleNamespace(**{name: each for of in MODULES for name, each in vars(module(of)).items()})
 
 
 @pytest.mark.parametrize("name", DATA)
@@ -96,8 +112,8 @@ def test_a_chart_is_the_same_bytes_whatever_the_user_has_set_and_on_every_proces
     assert draw(*data).get_size_inches()[0] <= style.WIDTH
 
 
-def test_every_chart_is_tested(charts):
-    assert figures_of(charts) == set(DATA)
+def test_every_chart_is_tested(module):
+    assert set().union(*(figures_of(module(name)) for name in MODULES)) == set(DATA)
 
 
 def test_names_are_drawn_as_they_are(charts, record):

@@ -386,9 +386,8 @@ def test_the_epoch_darkens_what_is_lost(opened, data, by):
         else:
             box = part(page, "curve").bounding_box()
             page.mouse.click(box["x"] + (box["width"] - 5 if epoch else 40), box["y"] + 50)
-        page.wait_for_timeout(60)
         lost = forgotten(run, "no-replay", "mixed", epoch)
-        assert part(page, "lost").inner_text() == f"{lost} of 150 old images lost by epoch {epoch}"
+        expect(part(page, "lost")).to_have_text(f"{lost} of 150 old images lost by epoch {epoch}")
         assert page.locator("#explorer [data-part=map] path.lost").count() in (lost, lost + 1)  # one is drawn again
         old = run["arms"]["no-replay"]["curve"]["mixed"][0][looked_at.index(epoch)] / 100
         assert f"epoch {epoch} of {epochs}: old {old:.1f}\u00a0%" in part(page, "reading").inner_text()

@@ -92,6 +92,7 @@ def test_the_contents_mark_the_section_in_view(chromium, paper):
 @pytest.mark.parametrize("way", ["pointer", "keyboard"])
 def test_a_number_says_where_it_comes_from_and_leads_there(chromium, paper, way):
     with visit(chromium, paper, reduced_motion="reduce") as seen:
+        seen.page.goto(paper.as_uri() + "#tbl-precision")  # opens it
         number = seen.page.locator("#tbl-precision td a.from").first  # of one run, however many seeds there are
         tip = seen.page.locator("#from-tip")
         assert not tip.is_visible()
@@ -119,8 +120,8 @@ def test_the_data_of_a_figure_can_be_downloaded(chromium, paper):
         assert links.count() > 10
         with seen.page.expect_download() as download:
             links.first.click()
-        assert download.value.suggested_filename == "verdicts.csv"
-        assert download.value.path().read_text().startswith("dataset,arm,share,measure,case,evaluation,published,ours,")
+        assert download.value.suggested_filename == "headline.csv"
+        assert download.value.path().read_text().startswith("dataset,measure,stage,evaluation,published,ours,")
 
 
 def test_every_link_leads_somewhere(paper):

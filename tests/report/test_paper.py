@@ -401,7 +401,7 @@ def test_a_figure_is_described_by_its_data_and_says_where_they_are(drawings, one
     origin = drawings.origin(f"{draw}-digits").data
     assert "python -m lr_lab grid" in origin
     if draw == "latents":
-        assert "[Data: in the [records of the runs](notebooks/index.html)]" in origin
+        assert "Data: in the [records of the runs](notebooks/index.html)]" in origin
         return
     data = pd.read_csv(urlopen(re.search(r'"(data:text/csv[^"]*)"', origin)[1]))
     assert len(data) == {"forgetting": sum(arm["epochs"] + 1 for arm in one_run["arms"][1:]), "budget": 2}[draw]

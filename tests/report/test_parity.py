@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pypdf
 import pytest
-from browser import leaves
+from browser import PHONE, leaves, visit
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]  # its fixture asks for the rendered one by name
 ACCURACY = r"(?<![\w.])[+−]?\d\.\d{4}(?!\d)"
 OURS = r'<td class="num diff[^>]*><a [^>]*>'  # begins a table cell with an accuracy of ours
-NUMBER = r"(?<![\w.])[+−]?\d[\d,]*(?:\.\d+)?(?!\w)"
+NUMBER = r"(?<![\w.])[+−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?!\w)"
 
 
 def plain(text: str) -> str:
@@ -160,6 +160,24 @@ def test_both_engines_show_the_same(rendered, by_quarto):
     assert ours.captions == theirs.captions
     assert ours.sections == theirs.sections
     assert ours.tables == theirs.tables
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_engines_shade_the_same_cells_alike(chromium, rendered, by_quarto, scheme):
+    def shades(folder: Path) -> list[tuple[str, str]]:
+        with visit(chromium, folder / "index.html", color_scheme=scheme) as seen:
+            found = seen.page.evaluate("""() => [...document.querySelectorAll("main [class*='diff-']")].map(
+                cell => [cell.textContent, getComputedStyle(cell).backgroundColor])""")
+        return [(squeezed(text), ground) for text, ground in found]
+
+    ours = shades(rendered)
+    assert len({ground for _, ground in ours}) > 3
+    assert ours == shades(by_quarto)
+
+
+def test_no_page_is_wider_than_a_phone(chromium, folder):
+    with visit(chromium, folder / "index.html", PHONE) as seen:
+        assert seen.page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
 
 
 @pytest.mark.parametrize(

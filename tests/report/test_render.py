@@ -299,6 +299,9 @@ def test_two_renders_are_equal_byte_by_byte(output, tmp_path):
         ("```{python}\n1", 3, "the code block has no end"),
         ("---\nmystery: 1\n---\n", 2, "metadata 'mystery' is not supported"),
         ("---\ntitle: [\n---\n", 2, "not valid YAML"),
+        ("---\nformat:\n  html:\n    mystery: 1\n---\n", 4, "option 'mystery' of format 'html' is not supported"),
+        ("---\ntitle: A\ndate-format: long\n---\n", 3, "'date-format' can only be \"D MMMM YYYY\""),
+        ("---\ncrossref:\n  fig-title: Abb.\n---\n", 2, '\'crossref\' can only be {"title-delim": "."}'),
         ("---\ndate: someday\n---\n", 2, "date 'someday' is no date; write YYYY-MM-DD"),
         ("```{python}\n#| echo: false\nx = 1\nx / 0\n```", 6, "the cell raised ZeroDivisionError: division by zero"),
         (
@@ -319,6 +322,33 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path, text, line, says):
     assert done.returncode == 1
     assert [path.name for path in folder.iterdir()] == ["index.html"]
     assert (folder / "index.html").read_text() == "the last good one"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "date-format: D MMMM YYYY",
+        'crossref:\n  title-delim: "."',
+        "theme: {light: default, dark: [default, dark.scss]}",
+        "respect-user-color-scheme: true",
+        "toc-location: left",
+        "toc-expand: 3",
+        "format-links: [html, {format: typst, text: PDF}]",
+        "format:\n  html:\n    toc-location: left\n    toc-expand: 3\n    format-links: [html]\n    theme: default",
+    ],
+)
+def test_what_only_quarto_has_to_be_told_changes_nothing(tmp_path, keys):
+    pages = []
+    for further in ("", f"{keys}\n"):
+        (tmp_path / "index.qmd").write_text(
+            f"---\ntitle: A\ndate: 2026-03-04\n{further}---\n\n![A dot.](dot.svg){{#fig-a}}\n\n## B\n"
+        )
+        (tmp_path / "dot.svg").write_bytes((FIXTURE.parent / "dot.svg").read_bytes())
+        done = render(tmp_path / "index.qmd", tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        pages.append((tmp_path / "index.html").read_bytes() + (tmp_path / "index.pdf").read_bytes())
+    assert pages[0] == pages[1]
+    assert all(text in pages[0].decode(errors="replace") for text in ("4 March 2026", "Figure\xa01."))
 
 
 def test_a_warning_is_for_whoever_renders_and_stops_nothing(tmp_path):
@@ -366,3 +396,12 @@ def test_every_shade_has_its_colour_in_both_formats():
     theme = ROOT / "report" / "theme"
     names = [set(re.findall(r"diff-\d", (theme / name).read_text())) for name in ("cells.lua", "paper.css")]
     assert names[0] == names[1] == {f"diff-{n}" for n in range(5)}
+
+
+def test_the_dark_theme_for_quarto_has_the_palette_of_the_page():
+    theme = ROOT / "report" / "theme"
+    dark = dict(re.findall(r"--([\w-]+): light-dark\([^,]+, (#\w+)\)", (theme / "paper.css").read_text()))
+    given = dict(re.findall(r"^\$([\w-]+): (.+);$", (theme / "dark.scss").read_text(), re.MULTILINE))
+    names = {"body-bg": "paper", "body-color": "ink", "link-color": "link", "code-bg": "panel"}
+    names |= dict.fromkeys(("border-color", "table-border-color", "toc-inactive-border"), "rule")
+    assert given == {variable: dark[name] for variable, name in names.items()}
