@@ -27,9 +27,12 @@ def with_interval(found: Estimate | None, unit: str = " %") -> str:
 
 
 def by_set(profile: str, number: Number, unit: str = " %") -> Markdown:
-    """One number for each data set of a profile that has it: "93.1 ± 0.4 % (MNIST) and 80.2 ± 0.6 % (KMNIST)"."""
-    found = {name: number(name) for name in datasets(profile)}
-    known = [f"{with_interval(value, unit)} ({title(name).markdown})" for name, value in found.items() if value]
+    """One number for each data set of a profile that has it: "93.1 ± 0.4 (MNIST) and 80.2 ± 0.6 % (KMNIST)"."""
+    found = {name: value for name in datasets(profile) if (value := number(name))}
+    known = [
+        f"{with_interval(value, unit if place == len(found) else '')} ({title(name).markdown})"
+        for place, (name, value) in enumerate(found.items(), start=1)
+    ]
     return Markdown(listed(known) if known else f"({NOT_RUN})")
 
 
@@ -72,7 +75,7 @@ ADVICE = (
         lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "old", "running"),
     ),
     Advice(
-        "Store latents, not images, where bytes are few.", "store latents rather than images", "bytes",
+        "Store latents, not images, where bytes are few.", "prefer latents to images", "bytes",
         lambda name: beyond.difference(beyond.encoding(""), beyond.encoding("raw"), name, "old", "running"),
     ),
 )  # fmt: skip

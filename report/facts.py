@@ -121,6 +121,8 @@ def nearest_readings() -> Markdown:
                 f"{kind}: *{readings.READINGS[found.reading]}*, {points_alone(found.other)} points away instead of "
                 f"{points_alone(found.ours)}"
             )
+    if parts and all("none comes closer" in part for part in parts):
+        return Markdown("Under batch statistics, none of them comes closer to the published numbers by half a point.")
     return Markdown(f"Closest under batch statistics – {'; '.join(parts)}." if parts else "")
 
 

@@ -47,19 +47,17 @@ def _abstract() -> Iterator[str]:
     small = ours.settings.memory_shares[0]
     kept, lost = (findings.mean_accuracy(*arm) for arm in _kept_and_lost(small))
     yield (
-        "A network that learns a second task forgets the first. Latent replay keeps a few images of the first task, compressed to "
-        "36 numbers each, and replays them. We rebuilt the published experiment, four cases on each of three data sets, from its "
-        "description alone."
+        "Latent replay keeps a few images of a first task, compressed to 36 numbers each, and replays them while a network learns "
+        "a second. We rebuilt the published experiment, twelve cases on three data sets, from its description."
     )
     yield reproduced()
     yield mechanism()
     yield (
-        f"Without replay {percent(lost)} of the old test images are recognised, with {percent(small, 0)} of the images as latents "
-        f"{percent(kept)} (mixed batches): "
+        f"Without replay {percent(lost)} of old images are recognised, with {percent(small, 0)} kept {percent(kept)} (mixed batches): "
         f"{comparison(kept, lost, 'the central claim stands', 'the central claim does not stand')}."
     )
     if advice := advised():
-        yield f"To use latent replay, {listed(advice)}; and say which statistics a test used."
+        yield f"For practice: {listed(advice)}; and say which statistics a test used."
 
 
 def _kept_and_lost(share: float) -> Iterator[tuple]:
