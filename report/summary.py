@@ -35,7 +35,7 @@ def in_one_line() -> str:
     if not judged:
         return "What a few percent of compressed memories preserve, and what the way of measuring adds"
     batch, running = (counts(mode)["reproduced"] for mode in ("batch", "running"))
-    return f"Of {judged} published numbers, {batch} are reproduced if a test batch reveals its task, and {running} in evaluation mode"
+    return f"Of {judged} published numbers, {batch} are reproduced if a test batch reveals its task, {running} in evaluation mode"
 
 
 def abstract() -> str:
@@ -57,7 +57,7 @@ def _abstract() -> Iterator[str]:
         f"{comparison(kept, lost, 'the central claim stands', 'the central claim does not stand')}."
     )
     if advice := advised():
-        yield f"For practice: {listed(advice)}; and say which statistics a test used."
+        yield f"For practice: {listed(advice[:3])}; and say which statistics a test used."
 
 
 def _kept_and_lost(share: float) -> Iterator[tuple]:

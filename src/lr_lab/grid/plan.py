@@ -49,10 +49,10 @@ def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, f
     planned = [_judge(run, runs, cache, force) for run in selected]
 
     def expected(run: RunId) -> float | None:
-        """What other cases of the same data set took, on average."""
-        kind = run.profile, run.dataset
-        taken = [p.seconds for p in planned if p.seconds is not None and (p.run.profile, p.run.dataset) == kind]
-        return statistics.mean(taken) if taken else None
+        """What other cases of the same data set took, on average; of any data set, where it has none yet."""
+        known = [p for p in planned if p.seconds is not None and p.run.profile == run.profile]
+        like = [p for p in known if p.run.dataset == run.dataset] or known
+        return statistics.mean(p.seconds for p in like if p.seconds is not None) if like else None
 
     return [p if p.seconds is not None else dataclasses.replace(p, seconds=expected(p.run)) for p in planned]
 
