@@ -64,8 +64,7 @@ COMMITS := $(wildcard $(shell git rev-parse --git-path logs/HEAD 2>/dev/null))
 # In _output or a folder below it: render makes HTML and PDF; pages, notebooks and source.zip. name prints the paths.
 ifneq ($(shell command -v quarto 2>/dev/null),)
 ENGINE := Quarto
-# Quarto leaves copies of the figures, which both files have inside.
-render = $(PY) -m lr_lab.jupyter quarto render report$(if $1, --output-dir _output/$1) && rm -rf report/_output/$(if $1,$1/)figures report/_output/$(if $1,$1/).drawn
+render = $(PY) -m lr_lab.jupyter quarto render report$(if $1, --output-dir _output/$1)
 else
 ENGINE := report/render, no quarto being on PATH
 render = $(PY) report/render report/index.qmd --output-dir report/_output$(if $1,/$1) >/dev/null

@@ -52,10 +52,11 @@ def _abstract() -> Iterator[str]:
     )
     yield reproduced()
     yield mechanism()
-    yield (
-        f"Without replay {percent(lost)} of old images are recognised, with {percent(small, 0)} kept {percent(kept)} (mixed batches): "
-        f"{comparison(kept, lost, 'the central claim stands', 'the central claim does not stand')}."
-    )
+    if kept is not None and lost is not None:
+        yield (
+            f"Without replay {percent(lost)} of old images are recognised, with {percent(small, 0)} kept {percent(kept)} (mixed batches): "
+            f"{comparison(kept, lost, 'the central claim stands', 'the central claim does not stand')}."
+        )
     if advice := advised():
         yield f"For practice: {listed(advice[:3])}; and say which statistics a test used."
 

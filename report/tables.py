@@ -247,8 +247,8 @@ SIGNS = {"holds": "✓", "fails": "✗", "undecided": "?", "toy": "~"}
 
 
 def claims_at_a_glance() -> Markdown:
-    """One sign for each claim, data set and evaluation mode."""
-    names = [name for name in ours.datasets if name in catalogue.PAPER_DATASETS]
+    """One sign for each claim, data set of the original and evaluation mode."""
+    names = list(catalogue.PAPER_DATASETS)
     rows: dict[str, dict[str, str]] = {}
     for (_, datasets), entries in claims.by_claim().items():
         signs = [SIGNS.get(entry.verdict or "", "–") for entry in entries]
