@@ -1,5 +1,7 @@
 """Verdicts: from the seeds of made-up runs of MNIST, whose numbers are set beside the published ones."""
 
+import re
+
 import pytest
 
 from lr_core.errors import LatentReplayError
@@ -108,3 +110,22 @@ def test_margins_are_those_that_were_set_before_the_second_seed(paper):
         "significance": 0.05,
         "margins": {"train": 0.01, "test": 0.01, "original_test": 0.02},
     }
+
+
+def test_the_headline_has_the_mean_of_the_published_values_and_of_our_seeds(module):
+    findings, published, edition = (module(name) for name in ("findings", "published", "edition"))
+    data = findings.stages().set_index(["dataset", "measure", "stage", "evaluation"])
+    row = data.loc["mnist", "old", "memory-0.01", "running"]
+    theirs = published.published.query("dataset == 'mnist' and arm == 'replay' and memory_pixels_percent == 0.05")
+    assert row.published == pytest.approx(theirs.original_test_accuracy.mean(), abs=1e-4)
+    seeds = [edition.ours.values("mnist", case, "replay", "original_test", "running", 0.01) for case in (1, 2, 3, 4)]
+    assert row.ours == pytest.approx(sum(map(sum, seeds)) / sum(map(len, seeds)), abs=5e-5)
+    assert (row.cases, row.seeds) == (4, len(seeds[0]))
+    assert data.loc["mnist", "new"].index.get_level_values("stage").unique().tolist()[0] == "none"  # nothing before it
+
+
+@pytest.mark.parametrize("mode", ["running", "batch", "mixed"])
+def test_where_it_differs_counts_every_number_that_differs_once(module, mode):
+    found = re.findall(r"(\d+) of (\d+) (?:on|in)", module("facts").where_it_differs(mode))
+    assert sum(int(n) for n, _ in found) == module("verdicts").counts(mode)["differs"]
+    assert all(0 < int(n) <= int(of) for n, of in found)
