@@ -24,7 +24,7 @@ from lr_lab.plots.style import TASK_COLOURS, WIDTH, mark, styled
 from lr_lab.rounding import rounded
 from lr_lab.runs import results
 
-MODE_MARKS = {"running": "o", "batch": "^", "mixed": "s"}
+MODE_MARKS = {mode: style["marker"] for mode, style in MODES.items()}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 OLD_AND_NEW = dict(zip(("old", "new"), TASK_COLOURS.values(), strict=True))
 

@@ -45,7 +45,8 @@ def abstract() -> str:
 
 def _abstract() -> Iterator[str]:
     small = ours.settings.memory_shares[0]
-    kept, lost = (findings.mean_accuracy(*arm) for arm in _kept_and_lost(small))
+    kept = findings.mean_accuracy("replay", "original_test", "mixed", small)
+    lost = findings.mean_accuracy("no-replay", "original_test", "mixed")
     yield (
         "Latent replay keeps a few images of a first task, compressed to 36 numbers each, and replays them while a network learns "
         "a second. We rebuilt the published experiment, twelve cases on three data sets, from its description."
@@ -59,11 +60,6 @@ def _abstract() -> Iterator[str]:
         )
     if advice := advised():
         yield f"For practice: {listed(advice[:3])}; and say which statistics a test used."
-
-
-def _kept_and_lost(share: float) -> Iterator[tuple]:
-    yield "replay", "original_test", "mixed", share
-    yield "no-replay", "original_test", "mixed"
 
 
 def reproduced() -> str:
