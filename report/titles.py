@@ -10,7 +10,7 @@ from html import escape
 from matplotlib import font_manager
 
 from lr_lab.data import catalogue
-from lr_lab.plots.style import has_character, japanese_font
+from lr_lab.plots.fonts import has_character, japanese_font
 
 
 class Title(str):

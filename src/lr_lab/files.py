@@ -1,4 +1,4 @@
-"""Atomic writing, locks, renaming of damaged files, absolute paths, and the folder of the project."""
+"""Atomic writing, locks, renaming of damaged files, absolute paths, the folders of the project and of a font."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import tempfile
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import IO
 
@@ -91,3 +92,9 @@ def project_root() -> Path:
     """The folder that holds `data/datasets.toml`: the checkout of an editable install, else the current folder."""
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "data" / "datasets.toml").is_file() else Path.cwd()
+
+
+def japanese_fonts() -> Path:
+    """The folder of a font with hiragana, which a package that the project depends on has."""
+    # Importing the package would make its font the default of every figure.
+    return Path(str(distribution("matplotlib-fontja").locate_file("matplotlib_fontja/fonts")))

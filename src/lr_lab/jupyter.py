@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import distribution
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
-from lr_lab.files import absolute
+from lr_lab.files import absolute, japanese_fonts
 
 # They change what a notebook prints, draws or can import. dask sets the last one for its workers; it makes training take
 # twice as long, because memory is returned to the system too often.
@@ -61,5 +60,5 @@ if __name__ == "__main__":  # python -m lr_lab.jupyter COMMAND...: runs a progra
     with tempfile.TemporaryDirectory() as name:
         own = environment(Path(name)) | {"QUARTO_PYTHON": sys.executable, "JUPYTER_NO_CONFIG": "1"}
         # Quarto's typst looks for fonts there, and has none with hiragana.
-        own["TYPST_FONT_PATHS"] = str(distribution("matplotlib-fontja").locate_file("matplotlib_fontja/fonts"))
+        own["TYPST_FONT_PATHS"] = str(japanese_fonts())
         sys.exit(subprocess.run(sys.argv[1:], env=own).returncode)

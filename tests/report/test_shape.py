@@ -238,5 +238,5 @@ def test_the_contents_show_where_one_is(chromium, rendered):
 
 
 def test_the_picture_of_the_readme_follows_from_the_records(module):
-    """After new records: python report/summary.py docs/headline.svg."""
-    assert (ROOT / "docs" / "headline.svg").read_text() == module("summary").picture()
+    """After new records: python report/headline.py docs/headline.svg."""
+    assert (ROOT / "docs" / "headline.svg").read_text() == module("headline").picture()

@@ -12,7 +12,8 @@ from sklearn.decomposition import PCA
 
 from lr_core.tasks import Dataset
 from lr_lab.data.idx import SIDE
-from lr_lab.plots.style import WIDTH, bare, draw_classes, japanese_font, name_legend, short_name, styled
+from lr_lab.plots.fonts import japanese_font
+from lr_lab.plots.style import WIDTH, bare, draw_classes, name_legend, short_name, styled
 from lr_lab.rounding import rounded
 
 SAMPLES = 19  # images of each class in `samples` and `glyph_rows`

@@ -15,7 +15,7 @@ from matplotlib import font_manager
 from lr_core.experiment import Evaluation
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.plots import style
+from lr_lab.plots import fonts, style
 from lr_lab.plots.datasets import SAMPLES
 from lr_lab.runs.forgotten import Forgotten
 
@@ -50,7 +50,7 @@ def test_no_figure_is_wider_than_the_text(record, digits):
 
 
 def test_the_font_has_every_hiragana():
-    font = font_manager.get_font(style.japanese_font().get_file())
+    font = font_manager.get_font(fonts.japanese_font().get_file())
     glyphs = catalogue.describe("kmnist").glyphs
     assert len(glyphs) == 10
     assert all(font.get_char_index(ord(glyph)) for glyph in glyphs)
@@ -131,16 +131,16 @@ def test_scripts_that_a_font_at_hand_has_are_outlined(own_set, record, name):
 
 @pytest.mark.parametrize("name", ["samples", "glyph_rows", "latents", "forgotten"])
 def test_a_warning_names_once_and_in_one_line_what_no_font_can_draw(own_set, record, monkeypatch, name):
-    fonts = [font for font in font_manager.fontManager.ttflist if "mpl-data" in font.fname]
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)  # those of every machine
-    monkeypatch.setattr(style, "_warned", set())
-    style._family_with.cache_clear()
+    always = [font for font in font_manager.fontManager.ttflist if "mpl-data" in font.fname]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", always)  # those of every machine
+    monkeypatch.setattr(fonts, "_warned", set())
+    fonts._family_with.cache_clear()
     figure = NAMED[name](own_set(["ಅಆ", "हिन्दी", *SIGNS[2:]], [2] * 10), record)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         document = plots.svg(figure)
         plots.svg(figure)
-    style._family_with.cache_clear()
+    fonts._family_with.cache_clear()
     (line,) = [str(warning.message) for warning in warned]
     assert line.startswith("no font here can draw ")
     assert set(line.removeprefix("no font here can draw ").split(":")[0].split(", ")) == {"ಅಆ", "हिन्दी"}

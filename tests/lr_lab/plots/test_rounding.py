@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from lr_core.experiment import Evaluation, TaskSequence
 from lr_core.settings import CASES
 from lr_lab import plots
-from lr_lab.plots import style
+from lr_lab.plots import svg_document
 from lr_lab.rounding import rounded
 from lr_lab.runs import execute
 from lr_lab.runs import latent_plane as latent_plane_module
@@ -112,7 +112,7 @@ def test_rounded(value, expected):
     ],
 )  # fmt: skip
 def test_coordinates_are_rounded_and_words_are_not(before, after):
-    assert style._compact(before) == after
+    assert svg_document._compact(before) == after
 
 
 def test_ids_are_numbered_and_two_drawings_share_none(record):
