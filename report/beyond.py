@@ -11,8 +11,9 @@ from edition import Runs, beyond, ours
 from estimates import Estimate, Reader, estimate
 from IPython.display import Markdown
 from sourced import Value, accuracy, mean, source
+from words import listed
 
-from lr_core.models import LATENT_VALUES
+from lr_core.models import LATENT_VALUES, Compressor
 from lr_core.settings import EVALUATIONS
 from lr_lab.runs import results
 from lr_lab.runs.profiles import find_profile
@@ -91,13 +92,9 @@ def difference(first: Way, second: Way, dataset: str, measure: str, mode: str) -
     return estimate(first.term(dataset, measure, mode), second.term(dataset, measure, mode, -1.0))
 
 
-def gap_closed(choice: str, dataset: str) -> Estimate | None:
-    """How much smaller a way of training makes the lead of batch over running statistics on old classes."""
-    in_turn, other = training(""), training(choice)
-    return estimate(
-        in_turn.term(dataset, "old", "batch"), in_turn.term(dataset, "old", "running", -1.0),
-        other.term(dataset, "old", "batch", -1.0), other.term(dataset, "old", "running"),
-    )  # fmt: skip
+def at_full_size(dataset: str, mode: str) -> Estimate | None:
+    """Gaussians less replay of the smallest memory, mean of old and new, in the runs of the original's size that have both."""
+    return difference(Way("paper", "quadratic", budget=1.0), Way("paper", "replay"), dataset, "both", mode)
 
 
 def datasets(profile: str) -> list[str]:
@@ -111,20 +108,31 @@ def are_cited() -> bool:
     return all(runs.cited for runs in beyond.values())
 
 
-def lost_by_freezing(dataset: str, mode: str) -> Estimate | None:
-    """Accuracy on classes of other sets: learned by the whole network, less with the compressor of `dataset` frozen.
+def price(profile: str, dataset: str, mode: str, weight: float = 1.0) -> list[tuple[Runs, str, Reader, float]]:
+    """Accuracy on new classes: of a whole network without replay, less that of the frozen compressor with the largest memory.
 
-    The mean over the pairs that `dataset` is first in; each with the largest memory.
+    Terms of an `estimate`. The compressor, the frozen weights and the replay have a part in it.
     """
-    whole, frozen = Way("unlike", "no-replay"), Way("unlike", "replay", budget=BUDGETS[-1])
-    pairs = [name for name in datasets("unlike") if name.startswith(f"{dataset}+")]
-    if len(pairs) < len(find_profile("unlike").datasets) // 3:
-        return None
-    share = 1 / len(pairs)
-    return estimate(
-        *(whole.term(name, "new", mode, share) for name in pairs),
-        *(frozen.term(name, "new", mode, -share) for name in pairs),
-    )
+    whole, frozen = Way(profile, "no-replay"), Way(profile, "replay", budget=BUDGETS[-1])
+    return [whole.term(dataset, "new", mode, weight), frozen.term(dataset, "new", mode, -weight)]
+
+
+def price_abroad(dataset: str, mode: str, pairs: Iterable[str] | None = None) -> Estimate | None:
+    """How much more a compressor of `dataset` costs on the classes of other sets than on the other classes of its own.
+
+    Of case 1. What freezing and replay cost in any case cancels. The mean over `pairs`, else over all that begin with it.
+    """
+    every = [name for name in find_profile("unlike").datasets if name.startswith(f"{dataset}+")]
+    chosen = every if pairs is None else [*pairs]
+    abroad = [term for pair in chosen for term in price("unlike", pair, mode, 1 / len(chosen))]
+    return estimate(*abroad, *price("bounds", dataset, mode, -1.0))
+
+
+def dearest_pair(mode: str) -> tuple[str, Estimate] | None:
+    """The pair of sets with the largest `price_abroad`."""
+    found = [(pair, price_abroad(pair.partition("+")[0], mode, [pair])) for pair in datasets("unlike")]
+    known = [(pair, value) for pair, value in found if value is not None]
+    return max(known, key=lambda each: each[1].value) if known else None
 
 
 def state() -> Markdown:
@@ -134,13 +142,20 @@ def state() -> Markdown:
     parts = []
     for name, runs in beyond.items():
         done, every = len(runs.records), len(find_profile(name).runs_of())
-        parts.append(f"*{name}*: {'all ' if done >= every else f'{done} of '}{every}")
-    return Markdown(", ".join(parts))
+        cases = sorted({record["run"]["case"] for record in runs.records})
+        where = "" if done >= every or not cases else f", case{'s' * (len(cases) > 1)} {listed(cases)}"
+        parts.append(f"*{name}*: {'all ' if done >= every else f'{done} of '}{every}{where}")
+    return Markdown("; ".join(parts))
 
 
 def training_hours() -> float:
     """Of all profiles together, on one core."""
     return sum(results.seconds(record) for runs in beyond.values() for record in runs.records) / 3600
+
+
+def compressor_bytes() -> int:
+    """What the weights of the compressor and its running averages take in single precision."""
+    return 4 * sum(values.numel() for values in Compressor().state_dict().values() if values.is_floating_point())
 
 
 def gaussian_bytes(classes: int = 5) -> int:
@@ -151,6 +166,7 @@ def gaussian_bytes(classes: int = 5) -> int:
 # -- the parts, each as a table for its figure --------------------------------------------------------------------------
 
 BUDGETS = (0, 1, 2)
+FIRST_UPDATES = 16  # of a task, in which a dip is looked for; chosen when the first runs were seen
 MIDDLE = 1  # the budget that holds the bytes of the paper's smallest memory
 BOUNDS: dict[str, Way] = {
     "nothing frozen or replayed": Way("bounds", "no-replay"),
@@ -158,12 +174,13 @@ BOUNDS: dict[str, Way] = {
     "nearest class mean": Way("bounds", "nearest-mean", budget=1.0),
     "linear discriminant": Way("bounds", "linear", budget=1.0),
     "quadratic discriminant": Way("bounds", "quadratic", budget=1.0),
+    "quadratic, of 315 latents": Way("bounds", "quadratic", budget=find_profile("bounds").settings.memory_shares[1]),
     **{f"replay of {n} latents": Way("bounds", "replay", budget=place) for place, n in enumerate((63, 315, "1,575"))},
     "replay of everything": Way("bounds", "replay", budget=3),
     "all classes at once": Way("bounds", "joint"),
 }
 GAUSSIANS, REPLAYED = BOUNDS["quadratic discriminant"], Way("bounds", "replay", budget=MIDDLE)
-TRAININGS = {"": "in turn", "mixed-batches": "mixed batches", "group-norm": "GroupNorm"}
+TRAININGS = {"": "in turn", "mixed-batches": "combined batches", "group-norm": "GroupNorm"}
 ENCODINGS = {
     "": "latents, 32 bits",
     "bits-8": "latents, 8 bits",
@@ -176,7 +193,7 @@ MEMORIES = {
     ("replay", "fixed-size"): "memory of fixed size",
     ("no-replay", ""): "no replay",
 }
-GAPS = {("replay", ""): "in turn", ("replay", "mixed-batches"): "mixed batches", ("no-replay", ""): "no replay"}
+GAPS = {("replay", ""): "in turn", ("replay", "mixed-batches"): "combined batches", ("no-replay", ""): "no replay"}
 _COLUMNS = ["dataset", "way", "measure", "evaluation", "accuracy", "half_width", "seeds", "cases"]
 
 
@@ -229,24 +246,25 @@ def bytes_table() -> pd.DataFrame:
     return _table(rows, [*_COLUMNS, "bytes"])
 
 
-def within(dataset: str, measure: str, mode: str, budget: int) -> Estimate | None:
-    """Accuracy of replay in case 1 of one data set, which pairs of sets are compared with."""
-    read = Way("bounds", "replay", budget=budget).reader(measure, mode)
-    return estimate((beyond["bounds"], dataset, lambda r: read(r) if r["run"]["case"] == 1 else None, 1.0))
+def within(way: Way, dataset: str, measure: str, mode: str) -> Estimate | None:
+    """Accuracy in case 1 of one data set, which pairs of sets are compared with."""
+    read = way.reader(measure, mode)
+    return estimate((way.runs, dataset, lambda r: read(r) if r["run"]["case"] == 1 else None, 1.0))
 
 
 def unlike_table() -> pd.DataFrame:
-    """Accuracy of pairs of sets, and of case 1 within each set, by budget."""
+    """Accuracy of pairs of sets, and of case 1 within each set, by the latents that are replayed; 0 without replay."""
     rows = []
-    for n in BUDGETS:
+    for latents, arm in ((0, ("no-replay", "", 0)), *((n, ("replay", "", b)) for b, n in enumerate((63, 315, 1575)))):
+        inside, across = (Way(profile, *arm) for profile in ("bounds", "unlike"))
         for dataset in datasets("bounds") if datasets("unlike") else []:
             for measure in ("old", "new"):
                 for mode in EVALUATIONS:
-                    if (found := within(dataset, measure, mode, n)) is not None:
+                    if (found := within(inside, dataset, measure, mode)) is not None:
                         rows.append((dataset, "within a set", measure, mode, float(found.value), found.half_width,
-                                     len(found.seeds), 1, n))  # fmt: skip
-        rows += [(*row, n) for row in _rows("unlike", [("pair of sets", Way("unlike", "replay", budget=n))])]
-    return _table(rows, [*_COLUMNS, "budget"])
+                                     len(found.seeds), 1, latents))  # fmt: skip
+        rows += [(*row, latents) for row in _rows("unlike", [("pair of sets", across)])]
+    return _table(rows, [*_COLUMNS, "latents"])
 
 
 def _of_matrix(arm: str, choice: str, mode: str, number: Callable[[list], float]) -> Reader:
@@ -280,13 +298,12 @@ def longer_table() -> pd.DataFrame:
                 for task in range(len(find_profile("longer").orders[0])):
                     read = _of_matrix(arm, choice, mode, lambda matrix, task=task: fmean(matrix[task]))
                     if (found := estimate((beyond["longer"], dataset, read, 1.0))) is not None:
-                        rows.append((dataset, words, mode, task + 1, float(found.value), found.half_width))
-    return _table(rows, ["dataset", "memory", "evaluation", "tasks", "accuracy", "half_width"])
+                        numbers = float(found.value), found.half_width, len(found.seeds), len(found.cases)
+                        rows.append((dataset, words, mode, task + 1, *numbers))
+    return _table(rows, ["dataset", "memory", "evaluation", "tasks", "accuracy", "half_width", "seeds", "orders"])
 
 
-def after_updates(
-    dataset: str, arm: str, choice: str, mode: str, number: Callable[[list[float]], float]
-) -> Estimate | None:
+def _after_updates(arm: str, choice: str, mode: str, number: Callable[[list[float]], float]) -> Reader:
     """A number of the accuracies on old classes before the first update and after each."""
     way = Way("gap", arm, choice)
 
@@ -294,24 +311,42 @@ def after_updates(
         found = way.arm(record)
         return Value(number(found["updates"]["old"][mode]), [source(record, found)]) if found else None
 
-    return estimate((beyond["gap"], dataset, read, 1.0))
+    return read
 
 
-def dip(values: list[float]) -> float:
-    """How far the accuracy falls below the last one in the first updates."""
-    return values[-1] - min(values)
+def epoch_updates() -> int:
+    """Updates in an epoch of the profile `gap`."""
+    settings = find_profile("gap").settings
+    return round(settings.train_share * 5 * (settings.images_per_class or 0) / settings.batch_size)
+
+
+def _dip(values: list[float]) -> float:
+    return values[epoch_updates()] - min(values[1 : FIRST_UPDATES + 1])
+
+
+def dip(dataset: str, choice: str, mode: str, less: str | None = None) -> Estimate | None:
+    """Accuracy on old classes after the first epoch, less its lowest in the first updates: what curves by epoch hide.
+
+    Below 0 where there is no dip. `less` subtracts that of another evaluation mode.
+    """
+    runs = beyond["gap"]
+    terms = [(runs, dataset, _after_updates("replay", choice, mode, _dip), 1.0)]
+    if less is not None:
+        terms.append((runs, dataset, _after_updates("replay", choice, less, _dip), -1.0))
+    return estimate(*terms)
 
 
 def gap_table() -> pd.DataFrame:
-    """Accuracy on old classes after each of the first updates, a column for each evaluation mode."""
+    """Accuracy on old classes after each of the first updates, a column for each evaluation mode; `cases` names them."""
     rows = []
     for dataset in datasets("gap"):
         for (arm, choice), words in GAPS.items():
             for update in range(find_profile("gap").updates + 1):
-                found = [
-                    after_updates(dataset, arm, choice, mode, lambda values, n=update: values[n])
-                    for mode in EVALUATIONS
+                readers = [
+                    _after_updates(arm, choice, mode, lambda values, n=update: values[n]) for mode in EVALUATIONS
                 ]
-                if None not in found:
-                    rows.append((dataset, words, update, *(float(each.value) for each in found if each)))
-    return _table(rows, ["dataset", "training", "update", *EVALUATIONS])
+                found = [each for r in readers if (each := estimate((beyond["gap"], dataset, r, 1.0))) is not None]
+                if len(found) == len(EVALUATIONS):
+                    rests_on = len(found[0].seeds), listed(found[0].cases)
+                    rows.append((dataset, words, update, *(float(each.value) for each in found), *rests_on))
+    return _table(rows, ["dataset", "training", "update", *EVALUATIONS, "seeds", "cases"])

@@ -15,9 +15,9 @@ from IPython.display import Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 from titles import title
-from words import NOT_RUN, hours
+from words import NOT_RUN, count, hours, listed
 
 from lr_core.settings import EVALUATIONS
 from lr_lab.plots.style import TASK_COLOURS, WIDTH, mark, styled
@@ -41,11 +41,30 @@ def _figure(
     return drawn(f"beyond-{name}", draw(data), _described(about, data), data, command)
 
 
+def seeds(name: str) -> str:
+    """How many seeds the means of a figure are over, in words: "three seeds", "one to three seeds"."""
+    found = getattr(beyond, f"{name}_table")().get("seeds", pd.Series(dtype=int))
+    if found.empty:
+        return f"seeds ({NOT_RUN})"
+    least, most = int(found.min()), int(found.max())
+    return f"{count(least)} to {count(most)} seeds" if least < most else f"{count(most)} seed{'s' * (most > 1)}"
+
+
+def gap_cases() -> str:
+    """The cases behind the figure of the first updates: "case 1", "cases 1 and 2 (MNIST) and case 1 (KMNIST)"."""
+    found = beyond.gap_table().drop_duplicates(["dataset", "cases"])
+    words = [f"case{'s' * (len(row.cases) > 1)} {row.cases}" for row in found.itertuples()]
+    if len(set(words)) > 1:
+        words = [f"{each} ({title(name)})" for each, name in zip(words, found.dataset, strict=True)]
+        return listed(words)
+    return words[0] if words else f"cases ({NOT_RUN})"
+
+
 def _described(about: str, data: pd.DataFrame) -> str:
     """The least and the largest accuracy of each data set, for those who do not see the figure."""
     said = []
     if "accuracy" not in data:  # a column for each mode
-        data = data.melt([c for c in data if c not in EVALUATIONS], var_name="evaluation", value_name="accuracy")
+        data = data.melt(["dataset", "training", "update"], [*EVALUATIONS], "evaluation", "accuracy")
     for name, found in data.groupby("dataset", sort=False):
         low, high = (found.loc[place()] for place in (found.accuracy.idxmin, found.accuracy.idxmax))
         words = [
@@ -74,14 +93,19 @@ def _modes(colour: str = "#555555") -> dict[str, dict[str, Any]]:
     return {mode: mark(shape, 4.0, colour, hollow=True) for mode, shape in MODE_MARKS.items()}
 
 
+def _ends(accuracy: Any, half_width: Any) -> np.ndarray:
+    """The ends of intervals, (2, ...), cut to what an accuracy can be; of one seed, the accuracy itself."""
+    half_width = np.nan_to_num(half_width)
+    return rounded(np.clip([accuracy - half_width, accuracy + half_width], 0, 1))
+
+
 def _dots(
     axis: Axes, found: pd.DataFrame, heights: Sequence[float], shape: str, colour: str, size: float = 3.6
 ) -> None:
     """Accuracies along x with their intervals."""
     for height, row in zip(heights, found.itertuples(), strict=True):
         if not np.isnan(row.half_width):
-            ends = rounded([row.accuracy - row.half_width, row.accuracy + row.half_width])
-            axis.plot(ends, [height, height], color=colour, linewidth=0.8)
+            axis.plot(_ends(row.accuracy, row.half_width), [height, height], color=colour, linewidth=0.8)
     axis.plot(rounded(found.accuracy), heights, **mark(shape, size, colour, hollow=True))
 
 
@@ -97,13 +121,12 @@ def _names(axis: Axes, names: Sequence[str]) -> None:
     axis.set_ylim(len(names) - 0.5, -0.5)
 
 
-def _by_way(data: pd.DataFrame, names: Mapping[tuple, str], columns: list[str], height: float, least: float) -> Figure:
+def _by_way(data: pd.DataFrame, names: Mapping[tuple, str], columns: list[str], height: float) -> Figure:
     """Accuracy on old and on new classes under each mode: a row for each way, an axis for each data set.
 
     Parameters
     ----------
     names : values of `columns` -> the name of the row
-    least : where the axis of accuracies begins
     """
     figure, axes, sets = _panels(data, height, sharex=True, sharey=True)
     rows = list(names)
@@ -114,7 +137,7 @@ def _by_way(data: pd.DataFrame, names: Mapping[tuple, str], columns: list[str], 
                 keys = found[columns].itertuples(index=False, name=None)
                 _dots(axis, found, [rows.index(key) + (place - 1) * 0.2 for key in keys], shape, colour)
         _shares(axis)
-        axis.set_xlim(left=least)
+        axis.set_xlim(left=_ends(data.accuracy, data.half_width).min() - 0.03)
     _names(axes[0][0], list(names.values()))
     colours = {f"{task} classes": mark("D", 4.0, colour) for task, colour in OLD_AND_NEW.items()}
     _legend(figure, colours, _modes())
@@ -123,7 +146,7 @@ def _by_way(data: pd.DataFrame, names: Mapping[tuple, str], columns: list[str], 
 
 @styled
 def _draw_bounds(data: pd.DataFrame) -> Figure:
-    return _by_way(data, {(way,): way for way in beyond.BOUNDS}, ["way"], 3.3, -0.03)
+    return _by_way(data, {(way,): way for way in beyond.BOUNDS}, ["way"], 3.3)
 
 
 def bounds() -> Markdown:
@@ -135,7 +158,7 @@ def bounds() -> Markdown:
 def _draw_training(data: pd.DataFrame) -> Figure:
     latents = {0: "63 latents", 1: "315 latents"}
     names = {(words, n): f"{words}, {latents[n]}" for n in latents for words in beyond.TRAININGS.values()}
-    return _by_way(data, names, ["way", "budget"], 2.5, 0.3)
+    return _by_way(data, names, ["way", "budget"], 2.5)
 
 
 def training() -> Markdown:
@@ -145,27 +168,29 @@ def training() -> Markdown:
 
 @styled
 def _draw_bytes(data: pd.DataFrame) -> Figure:
-    figure, axes, sets = _panels(data, 2.7, sharey=True)
+    figure, axes, sets = _panels(data, 3.4, rows=2, sharex=True, sharey="row")
     styles = {
-        words: {"color": colour, "marker": shape, "markersize": 4.0, "linewidth": 1.0}
+        words: {"color": colour, "marker": shape, "markersize": 3.6, "linewidth": 1.0}
         for words, colour, shape in zip(beyond.ENCODINGS.values(), COLOURS, ("o", "s", "^", "D", "X"), strict=False)
     }
-    for axis, name in zip(axes[0], sets, strict=True):
-        for words, style in styles.items():
-            for measure, line in (("old", "-"), ("new", (0, (1, 1.5)))):
-                found = data[(data.dataset == name) & (data.measure == measure) & (data.evaluation == "running")]
-                found = found[found.way == words].sort_values("bytes")
-                marks = style if measure == "old" else style | {"marker": "", "alpha": 0.7}
-                axis.plot(rounded(found.bytes), rounded(found.accuracy), linestyle=line, **marks)
-        axis.set_xscale("log")
-        ticks = [9_135, 45_675, 228_375]
-        axis.set_xticks(ticks, [f"{tick / 1000:.0f}" for tick in ticks])
-        axis.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axis.set(xlabel="memory, kB", ylim=(0, 1.02))
-    axes[0][0].set_ylabel("accuracy, running statistics")
-    new = {"new classes": {"color": "#555555", "linestyle": (0, (1, 1.5))}}
-    _legend(figure, styles, new, columns=3)
+    ticks = [9_135, 45_675, 228_375]
+    for row, measure in zip(axes, ("old", "new"), strict=True):
+        shown = data[(data.measure == measure) & (data.evaluation == "running")]
+        for axis, name in zip(row, sets, strict=True):
+            for place, (words, style) in enumerate(styles.items()):
+                found = shown[(shown.dataset == name) & (shown.way == words)].sort_values("bytes")
+                at = rounded(found.bytes * 1.05 ** (place - 2))  # side by side, so that bars can be told apart
+                axis.vlines(at, *_ends(found.accuracy, found.half_width), color=style["color"], linewidth=0.7)
+                axis.plot(at, rounded(found.accuracy), **style)
+            axis.set_xscale("log")
+            axis.set_xticks(ticks, [f"{tick / 1000:.0f}" for tick in ticks])
+            axis.minorticks_off()
+        row[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        row[0].set_ylabel(f"{measure} classes")
+    axes[0][0].set_ylim(-0.02, 1.02)
+    for axis in axes[-1]:
+        axis.set_xlabel("memory, kB")
+    _legend(figure, styles, columns=3)
     return figure
 
 
@@ -177,23 +202,25 @@ def memory_bytes() -> Markdown:
 @styled
 def _draw_unlike(data: pd.DataFrame) -> Figure:
     rows = [str(name) for name in dict.fromkeys(data.dataset)]
+    memories = sorted(set(data.latents))
+    styles = dict(zip(memories, (("black", 2.4, False), *((c, 3.6, True) for c in COLOURS)), strict=False))
     figure = Figure((WIDTH, 0.8 + 0.24 * len(rows)))
-    axes = figure.subplots(1, 2, sharex=True, sharey=True)
+    axes = figure.subplots(1, 2, sharey=True)
     for axis, measure in zip(axes, ("old", "new"), strict=True):
-        for budget, size in zip(beyond.BUDGETS, (2.6, 4.0, 5.6), strict=True):
+        shown = data[data.measure == measure]
+        for latents, (colour, size, hollow) in styles.items():
             for mode, shape in MODE_MARKS.items():
-                found = data[(data.measure == measure) & (data.evaluation == mode) & (data.budget == budget)]
-                offset = (list(MODE_MARKS).index(mode) - 1) * 0.22
+                found = shown[(shown.evaluation == mode) & (shown.latents == latents)]
+                offset = (list(MODE_MARKS).index(mode) - 1) * 0.26
                 heights = [rows.index(name) + offset for name in found.dataset]
-                axis.plot(rounded(found.accuracy), heights, **mark(shape, size, COLOURS[budget], hollow=True))
+                axis.plot(rounded(found.accuracy), heights, **mark(shape, size, colour, hollow))
         axis.set_title(f"{measure} classes")
         _shares(axis)
+    axes[1].xaxis.set_major_locator(MultipleLocator(0.05))
+    axes[1].set_xlim(*(rounded(data[data.measure == "new"].accuracy.agg(["min", "max"])) + [-0.01, 0.01]))
     _names(axes[0], [str(title(name)) for name in rows])
-    budgets = {
-        f"{n} latents": mark("D", size, colour, hollow=True)
-        for n, size, colour in zip((63, 315, "1,575"), (2.6, 4.0, 5.6), COLOURS, strict=False)
-    }
-    _legend(figure, budgets, _modes())
+    names = {f"{n:,} latents" if n else "none": mark("D", size, c, h) for n, (c, size, h) in styles.items()}
+    _legend(figure, names, _modes())
     return figure
 
 
@@ -229,7 +256,9 @@ def longer() -> Markdown:
 def _draw_gap(data: pd.DataFrame) -> Figure:
     sets = [str(name) for name in dict.fromkeys(data.dataset)]
     figure = Figure((WIDTH, 0.6 + 1.35 * len(sets)))
-    axes = figure.subplots(len(sets), len(beyond.GAPS), sharex=True, sharey=True, squeeze=False)
+    axes = figure.subplots(len(sets), len(beyond.GAPS), sharex=True, squeeze=False)
+    replayed = data[data.training != beyond.GAPS["no-replay", ""]]
+    least = np.floor(10 * rounded(replayed[[*EVALUATIONS]].min().min())) / 10 if len(replayed) else 0
     for row, name in zip(axes, sets, strict=True):
         for axis, words in zip(row, beyond.GAPS.values(), strict=True):
             for mode, line in MODE_LINES.items():
@@ -238,7 +267,11 @@ def _draw_gap(data: pd.DataFrame) -> Figure:
                     found["update"], rounded(found[mode]), color=MODES[mode]["color"], linestyle=line, linewidth=1.1
                 )
             axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            axis.set_ylim(0, 1.02)
+            axis.axvspan(1, beyond.FIRST_UPDATES, color="#efefef", linewidth=0)
+            axis.axvline(beyond.epoch_updates(), color="#555555", linewidth=0.7)
+            axis.set_ylim(
+                0 if words == beyond.GAPS["no-replay", ""] else least, 1.02
+            )  # a dip of few points is to be seen
         row[0].set_ylabel(f"{title(name)}\nold classes")
     for axis, words in zip(axes[0], beyond.GAPS.values(), strict=True):
         axis.set_title(words)

@@ -108,8 +108,8 @@ def budget(
     evaluations : modes to show
     published : (case, share of the images) -> the paper's value
     """
-    ours = [{"color": TASK_COLOURS["first"], "linestyle": EVALUATION_STYLES[mode]} for mode in evaluations]
-    theirs = {"color": TASK_COLOURS["second"], "marker": "x", "linestyle": ""}
+    ours = [{**MODE_MARKS[mode], "linestyle": EVALUATION_STYLES[mode], "linewidth": 1.1} for mode in evaluations]
+    theirs = mark("x", 4.6, "black") | {"markeredgewidth": 1.1}
     figure = Figure((WIDTH, 2.8))
     axes = figure.subplots(1, len(records), sharey=True, squeeze=False)[0]
     for axis, record in zip(axes, records, strict=True):
@@ -117,10 +117,8 @@ def budget(
         arms = [arm for arm in record["arms"] if arm["arm"] == "replay"]
         shares = [arm["memory_share"] for arm in arms]
         for mode, line in zip(evaluations, ours, strict=True):
-            values = rounded([arm["accuracy"][mode]["original_test"] for arm in arms])
-            axis.plot(shares, values, **line)
-            axis.scatter(shares, values, s=14, color=ARM_COLOURS[: len(shares)], zorder=3)
-        axis.plot(shares, rounded([published.get((case, share), np.nan) for share in shares]), **theirs, markersize=5)
+            axis.plot(shares, rounded([arm["accuracy"][mode]["original_test"] for arm in arms]), **line)
+        axis.plot(shares, rounded([published.get((case, share), np.nan) for share in shares]), **theirs, zorder=3)
         axis.set_xscale("log")
         ticks = [
             f"{share:.0%}\n{pixel_share(1, 1) * share:.2%}\n{arm['memory_bytes'] / 1000:,.0f} kB"
@@ -227,10 +225,11 @@ def error_bars(errors: pd.DataFrame) -> Figure:
     axes.barh(places, tasks, height=0.24, color=TASK_COLOURS["second"], label="wrong task: taken for a new class")
     axes.barh(places, classes, height=0.24, left=tasks, color=TASK_COLOURS["first"], alpha=0.6,
               label="wrong class within the task")  # fmt: skip
-    for place, mode, task, within in zip(places, errors.evaluation, tasks, classes, strict=True):
-        axes.text(
-            task + within + 0.004, place, f"{mode}  {100 * task:.1f} + {100 * within:.1f}", va="center", fontsize=6.5
-        )
+    # Printed from the numbers themselves: of rounded ones, the last digit may differ from that in the text.
+    for place, end, (mode, task, within) in zip(
+        places, tasks + classes, errors[["evaluation", "wrong_task", "wrong_class"]].to_numpy(), strict=True
+    ):
+        axes.text(end + 0.004, place, f"{mode}  {100 * task:.1f} + {100 * within:.1f}", va="center", fontsize=6.5)
     axes.set_yticks(range(len(memories)), memories)
     axes.set_xlim(0, 1.25 * float((tasks + classes).max()))
     axes.invert_yaxis()

@@ -115,9 +115,15 @@ def _growing() -> Iterator[tuple[str, dict]]:
             yield ("" if place else kind), m
 
 
+def _records() -> dict[str, list[dict]]:
+    """The runs of all cases and seeds, by data set; data sets without runs are left out."""
+    every = ours.records + ours.added
+    return {name: runs for name in ours.datasets if (runs := [r for r in every if r["run"]["dataset"] == name])}
+
+
 def _seconds() -> dict[str, list[float]]:
-    """Training time of each case, for the data sets that have runs."""
-    return {name: [results.seconds(r) for r in runs] for name in ours.datasets if (runs := ours.of(name))}
+    """Training time of each of these runs."""
+    return {name: list(map(results.seconds, runs)) for name, runs in _records().items()}
 
 
 def timed_sets() -> str:
@@ -131,7 +137,7 @@ def runs_of(seeds: int) -> int:
 
 
 def core_hours(seeds: int) -> str:
-    """What these runs take, from the time of the runs at hand."""
+    """What these runs take, if each takes the mean time of the runs of its data set."""
     total = sum(len(CASES) * seeds * statistics.mean(taken) for taken in _seconds().values())
     return f"{total / 3600:,.0f}" if total else f"({NOT_RUN})"
 
@@ -143,11 +149,19 @@ def memory() -> str:
 
 
 def case_times() -> str:
-    """Training time of a case, by data set."""
-    taken = _seconds()
-    return ", ".join(
-        f"{title(name)} {' to '.join(dict.fromkeys(map(hours, (min(taken[name]), max(taken[name])))))}"
-        if name in taken
-        else f"{title(name)} {NOT_RUN}"
-        for name in ours.datasets
-    )
+    """Training time of a case, by data set: the median of all runs, and the least and the most."""
+    return ", ".join(f"{title(name)} {_spread(_seconds().get(name, []))}" for name in ours.datasets)
+
+
+def _spread(taken: list[float]) -> str:
+    if len(taken) < 2:
+        return f"{hours(taken[0])} (one run)" if taken else NOT_RUN
+    ends = " to ".join(dict.fromkeys(map(hours, (min(taken), max(taken)))))
+    return f"{hours(statistics.median(taken))} ({ends}, {count(len(taken))} runs)"
+
+
+def run_machines() -> str:
+    """The processors that trained these runs."""
+    records = [record for runs in _records().values() for record in runs]
+    made = {arm["provenance"]["processor"] for record in records for arm in record["arms"]}
+    return listed(sorted(made)) if made else f"({NOT_RUN})"

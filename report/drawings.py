@@ -232,13 +232,13 @@ def error_bars() -> Markdown:
     if None in rows[0]:
         return Markdown(f"*{NOT_RUN.capitalize()} under the profile {PROFILE}.*")
     data = pd.DataFrame(rows, columns=["memory", "evaluation", "wrong_task", "wrong_class"])
-    data = data.astype({"wrong_task": float, "wrong_class": float}).round(4)
+    data = data.astype({"wrong_task": float, "wrong_class": float})  # rounded where they are printed, drawn and stored
     said = [
         f"Memory of {memory}, {mode} statistics: {100 * task:.1f} % taken for a new class, {100 * within:.1f} % for another old one."
         for memory, mode, task, within in data.itertuples(index=False)
     ]
     return drawn(
-        "errors", charts.error_bars(data), f"Errors on old classes by kind. {' '.join(said)}", data, _runs_of()
+        "errors", charts.error_bars(data), f"Errors on old classes by kind. {' '.join(said)}", data.round(4), _runs_of()
     )
 
 
@@ -250,7 +250,9 @@ def verdict_matrix() -> Markdown:
     titles = {name: str(title(name)) for name in dict.fromkeys(each.dataset for each in judged)}
     said = [f"{mode} statistics: {_counted(mode)}." for mode in EVALUATIONS]
     alt = f"A mark for each of {len(judged)} verdicts, by kind of number, case and evaluation mode. {' '.join(said)}"
-    return drawn("verdicts", verdict_charts.verdict_matrix(judged, titles), alt, verdicts.frame(), _runs_of())
+    return drawn(
+        "verdicts", verdict_charts.verdict_matrix(judged, titles), alt, other_readings.verdicts_explained(), _runs_of()
+    )
 
 
 def _counted(evaluation: str) -> str:
@@ -263,6 +265,8 @@ def verdict_strips(dataset: str) -> Markdown:
     judged = [each for each in verdicts.judged() if each.dataset == dataset]
     if not judged:
         return _missing(dataset)
+    if dataset not in ours.repeated_datasets:
+        return Markdown(f"*{title(dataset).markdown}: no verdict yet, as cases have one seed.*")
     inside = {mode: [e.compatible for e in judged if e.evaluation == mode and e.verdict] for mode in EVALUATIONS}
     said = [f"{sum(found)} of {len(found)} intervals hold it under {mode} statistics" for mode, found in inside.items()]
     alt = (

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -38,26 +40,38 @@ class Runs:
     @cached_property
     def records(self) -> list[dict]:
         """Records of the profile's own data sets. The sentences are about these."""
-        return self._read(added=False)
+        return [record for record in self._all if not self._is_added(record)]
 
     @cached_property
     def added(self) -> list[dict]:
         """Records of data sets that a user has added. They have tables of their own."""
-        return self._read(added=True)
+        return [record for record in self._all if self._is_added(record)]
 
-    def _read(self, added: bool) -> list[dict]:
-        """Records; those of other settings or of another protocol version are left out with a warning."""
+    def _is_added(self, record: dict) -> bool:
+        profile = find_profile(self.profile)
+        return record["run"]["dataset"] not in (*profile.datasets, *profile.in_case_1)
+
+    @cached_property
+    def _all(self) -> list[dict]:
+        """All records, which must have one precision and protocol. Those of other settings are left out with a warning."""
         kept = []
         for record in store.read_all(self.runs, self.profile) if self.cited else []:
             run = run_id(record)
-            profile = find_profile(self.profile)
-            if (run.dataset not in (*profile.datasets, *profile.in_case_1)) != added:
-                continue
             if record["key"] == run.key(self.settings):
                 kept.append(record)
             else:
                 warnings.warn(f"{run}: its record is out of date and left out; run the grid again", stacklevel=2)
+        self._check_alike("precision", [(r, arm["provenance"]["precision"]) for r in kept for arm in r["arms"]])
+        self._check_alike("protocol version", [(record, record["protocol_version"]) for record in kept])
         return kept
+
+    def _check_alike(self, what: str, found: list[tuple[dict, object]]) -> None:
+        files: dict[object, Path] = {}
+        for record, value in found:
+            files.setdefault(value, run_id(record).record(self.runs))
+        if len(files) > 1:
+            unlike = " and ".join(f"{file} has {value}" for value, file in files.items())
+            raise LatentReplayError(f"runs of one profile differ in {what}: {unlike}; train one of them anew")
 
     def of(self, dataset: str, case: int | None = None, seed: int | None = None) -> list[dict]:
         """Records of a data set, one for each case, with the smallest seed unless one is named."""
@@ -72,24 +86,38 @@ class Runs:
         self, dataset: str, case: int, name: str, measure: str, evaluation: str, share: float | None = None
     ) -> list[Value]:
         """One accuracy of one case: a value for each seed."""
-        found, precisions = [], {}
+        found = []
         for record in self.records + self.added:
             if (record["run"]["dataset"], record["run"]["case"]) == (dataset, case):
                 for arm in record["arms"]:
                     if arm["arm"] == name and arm["memory_share"] == share:
-                        precisions[arm["provenance"]["precision"]] = run_id(record)
                         found.append(accuracy(record, arm, evaluation, measure))
-        if len(precisions) > 1:
-            unlike = " and ".join(f"{run} in {precision}" for precision, run in precisions.items())
-            raise LatentReplayError(f"seeds of one case differ in precision: {unlike}; train one of them anew")
         return [value for value in found if value is not None]
+
+    def only(self, wanted: Callable[[dict], bool]) -> Runs:
+        """Those of these runs that are wanted."""
+        some = Runs(self.profile, self.runs, cited=self.cited)
+        some.records = [record for record in self.records if wanted(record)]
+        some.added = [record for record in self.added if wanted(record)]
+        return some
 
     def matched_with(self, others: Runs) -> Runs:
         """Those of these runs whose data set, case and seed `others` has too."""
-        matched = Runs(self.profile, self.runs)
         found = [record["run"] for record in others.records]
-        matched.records = [record for record in self.records if record["run"] in found]
-        return matched
+        return self.only(lambda record: record["run"] in found)
+
+    @property
+    def repeated_datasets(self) -> list[str]:
+        """Data sets whose every case has two seeds or more. These alone have verdicts: a deviation is pooled over all cases."""
+        seeds = Counter((record["run"]["dataset"], record["run"]["case"]) for record in self.records + self.added)
+        cases = find_profile(self.profile).cases
+        return [name for name in self.datasets if all(seeds[name, case] > 1 for case in cases)]
+
+    @property
+    def repeated(self) -> Runs:
+        """The runs of these data sets; all runs if there is no such set. What is concluded rests on them."""
+        names = self.repeated_datasets or self.datasets
+        return self.only(lambda record: record["run"]["dataset"] in names)
 
     @property
     def expected(self) -> int:

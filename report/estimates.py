@@ -35,6 +35,14 @@ class Estimate:
             return 0
         return 1 if self.value > 0 else -1
 
+    def inside(self, least: float, most: float) -> bool:
+        """Whether the interval lies inside a range; never for one seed."""
+        return (
+            self.half_width is not None
+            and least <= self.value - self.half_width
+            and self.value + self.half_width <= most
+        )
+
 
 def estimate(*parts: tuple[Runs, str, Reader, float]) -> Estimate | None:
     """A weighted sum of numbers of the same seeds and cases; None where there is no such run.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import claims
-import findings
 import readings
 from edition import Runs, ours
 from IPython.display import Markdown
-from provenance import number, percent, points_alone
-from sourced import Value, sources_of
+from provenance import percent, points_alone
+from sourced import Value
 from titles import title
-from verdicts import counts, decided
+from verdicts import RULE, counts, decided
 from words import NOT_RUN, count, listed
 
 from lr_core.memory import pixel_share
@@ -98,12 +98,13 @@ def shares_of_pixels() -> str:
 
 
 def claim_counts() -> str:
-    """How many claims hold, fail or hang on the evaluation mode, counted for each data set, in a sentence."""
-    entries = claims.by_claim()
+    """How many of the original's claims hold, fail or hang on the evaluation mode, counted for each data set, in a sentence."""
+    entries = {key: each for key, each in claims.by_claim().items() if not claims.is_ours(each[0])}
     found = Counter(claims.overall(each) for each in entries.values())
     kinds = ("holds", "fails", "depends on the mode", "undecided", "toy")
     judged = ", ".join(f"{found[kind]} “{kind}”" for kind in kinds if found[kind])
-    return f"Of {len(entries)} pairs of a claim and its data sets: {judged}; {found[None]} have one seed or none and no verdict."
+    open_ones = f"; {found[None]} have one seed or none and no verdict" if found[None] else ""
+    return f"Of {len(entries)} pairs of a claim and its data sets: {judged}{open_ones}."
 
 
 def nearest_readings() -> Markdown:
@@ -138,12 +139,29 @@ def largest_baseline() -> Markdown:
     )
 
 
-def differences_by_memory(measure: str, evaluation: str = "batch") -> Markdown:
-    """Mean of ours less published after replay, for each memory in turn: "+1.2, +1.5 and +1.8 points"."""
-    found = [findings.mean_difference("replay", measure, evaluation, share) for share in ours.settings.memory_shares]
-    if None in found:
-        return Markdown(f"({NOT_RUN})")
-    return Markdown(f"{listed(number(Value(100 * v, sources_of(v)), '+.1f') for v in found if v is not None)} points")
+def by_dataset(found: Callable[[Runs], Value | None], write: Callable[[Value | None], object]) -> Markdown:
+    """One number for each data set that has runs: "6.5 points (MNIST) and 11.8 points (KMNIST)"."""
+    parts = []
+    for name in ours.datasets:
+        value = found(ours.only(lambda record, name=name: record["run"]["dataset"] == name))
+        if value is not None:
+            parts.append(f"{write(value)} ({title(name).markdown})")
+    return Markdown(listed(parts) if parts else f"({NOT_RUN})")
+
+
+def outside() -> str:
+    """How many published numbers lie outside the prediction interval, by evaluation mode, and how many would by chance."""
+    judged = {mode: decided(mode) for mode in EVALUATIONS}
+    if not judged["batch"]:
+        return ""
+    numbers = [sum(each.compatible is False for each in found) for found in judged.values()]
+    chance = (1 - RULE["confidence"]) * len(judged["batch"])
+    by_mode = (
+        f"{numbers[0]} in each mode"
+        if len(set(numbers)) == 1
+        else f"{listed(numbers)} under {listed(EVALUATIONS)} statistics"
+    )
+    return f"Outside the prediction interval lie {by_mode}, where about {chance:.0f} would by chance."
 
 
 def task_images() -> int:

@@ -100,7 +100,10 @@ def _stage(dataset: str, measure: str, stage: str, evaluation: str) -> tuple | N
     if name == "first-task" and measure == "new":
         return None
     key = "original_test" if measure == "old" and name != "first-task" else "test"
-    made = estimate((ours, dataset, _reader(name, share, key, evaluation), 1.0))
+    # Without several seeds of every case, the first seed stands alone: an average of other cases would be no comparison.
+    first = [id(record) for record in ours.of(dataset)]
+    runs = ours if dataset in ours.repeated_datasets else ours.only(lambda record: id(record) in first)
+    made = estimate((runs, dataset, _reader(name, share, key, evaluation), 1.0))
     theirs = [published_value(dataset, case, name, key, share) for case in made.cases] if made else []
     if made is None or None in theirs:
         return None
@@ -153,12 +156,6 @@ def mean_gap(name: str, measure: str, evaluation: str, runs: Runs = ours, datase
     return mean_over_cases((record, abs(gap)) for gap, record, _ in gaps(name, measure, evaluation, runs, dataset))
 
 
-def mean_difference(name: str, measure: str, evaluation: str, share: float | None = None) -> Value | None:
-    """Mean of ours less published, with its sign, of one memory."""
-    found = gaps(name, measure, evaluation)
-    return mean_over_cases((record, gap) for gap, record, arm in found if arm["memory_share"] == share)
-
-
 def published_mean(name: str, measure: str, runs: Runs = ours) -> float | None:
     """Mean of the published values of the cases that these runs have."""
     return mean_over_cases((record, _published(record, arm, measure)) for record, arm in arms(name, runs))
@@ -194,10 +191,10 @@ def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
 # -- between evaluation modes, budgets and profiles -------------------------------------------------------------------
 
 
-def errors(kind: str, evaluation: str, share: float | None, name: str = "replay") -> Value | None:
+def errors(kind: str, evaluation: str, share: float | None, name: str = "replay", runs: Runs = ours) -> Value | None:
     """Mean share of the old test images that are taken for a new class ("task"), or for another old one ("class")."""
     found = []
-    for record, arm in arms(name):
+    for record, arm in arms(name, runs):
         if arm["memory_share"] == share:
             first, second = (record["tasks"][task]["classes"] for task in ("first", "second"))
             by_kind = dict(
@@ -207,10 +204,10 @@ def errors(kind: str, evaluation: str, share: float | None, name: str = "replay"
     return mean_over_cases(found)
 
 
-def spread_over_evaluations(measure: str = "original_test") -> Value | None:
+def spread_over_evaluations(measure: str = "original_test", runs: Runs = ours) -> Value | None:
     """How far the evaluation mode alone moves a replay arm's accuracy: largest less smallest, on average."""
     return mean_over_cases(
-        (record, _range(accuracy(record, arm, e, measure) for e in EVALUATIONS)) for record, arm in arms("replay")
+        (record, _range(accuracy(record, arm, e, measure) for e in EVALUATIONS)) for record, arm in arms("replay", runs)
     )
 
 
@@ -227,10 +224,11 @@ def _range(found: Iterable[Value | None]) -> Value:
     return max(known) - min(known)
 
 
-def gain_over_running(evaluation: str, measure: str = "original_test") -> Value | None:
+def gain_over_running(evaluation: str, measure: str = "original_test", runs: Runs = ours) -> Value | None:
     """How much higher the replay arms' accuracy is under an evaluation mode than under running statistics."""
     found = (
-        (record, [accuracy(record, arm, e, measure) for e in (evaluation, "running")]) for record, arm in arms("replay")
+        (record, [accuracy(record, arm, e, measure) for e in (evaluation, "running")])
+        for record, arm in arms("replay", runs)
     )
     return mean_over_cases((record, value - running) for record, (value, running) in found)
 
@@ -243,6 +241,16 @@ def paired(others: Runs) -> list[tuple[dict, dict, dict, dict]]:
         for record in ours.of(other["run"]["dataset"], other["run"]["case"], other["run"]["seed"])
         for arm, same in zip(record["arms"], other["arms"], strict=True)
     ]
+
+
+def change(others: Runs, measure: str, name: str, evaluation: str) -> Value | None:
+    """Mean accuracy of one kind of arm in `others`, less that of the same arms of ours."""
+    found = (
+        (record, [accuracy(of, one, evaluation, measure) for of, one in ((other, same), (record, arm))])
+        for record, arm, other, same in paired(others)
+        if arm["arm"] == name
+    )
+    return mean_over_cases((record, so - here) for record, (so, here) in found)
 
 
 def shift(others: Runs, measure: str, name: str | None = None) -> Value | None:

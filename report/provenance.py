@@ -79,12 +79,12 @@ def number(value: float | None, form: str = ".4f", unit: str = "") -> SourcedTex
 
 def percent(value: float | None, decimals: int = 1) -> SourcedText | str:
     """A share in percent."""
-    return number(_scaled(value), f".{decimals}f", " %")
+    return number(_scaled(value), f".{decimals}f", "\N{NO-BREAK SPACE}%")
 
 
 def points(value: float | None, decimals: int = 1) -> SourcedText | str:
     """A difference of shares in percentage points."""
-    return number(_scaled(value), f".{decimals}f", " points")
+    return number(_scaled(value), f".{decimals}f", "\N{NO-BREAK SPACE}points")
 
 
 def points_alone(value: float | None, decimals: int = 1) -> SourcedText | str:

@@ -41,6 +41,11 @@ def published_value(dataset: str, case: int, name: str, measure: str, share: flo
     return float(values.iloc[0]) if len(values) == 1 else None
 
 
+def published_count() -> int:
+    """How many accuracies the original published."""
+    return int(published[[*_COLUMNS.values()]].count().sum())
+
+
 def train_test_gap() -> float:
     """Mean of training less test accuracy over the original's first tasks."""
     first = published[published.arm == "first-task"]

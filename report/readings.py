@@ -13,6 +13,7 @@ from functools import cache
 from statistics import fmean
 
 import pandas as pd
+import verdicts
 from edition import choices, ours
 from findings import mean_over_cases
 from published import MEASURES, published, published_value
@@ -184,6 +185,11 @@ def largest_shift(evaluation: str, measure: str = "original_test") -> Value | No
     return max(found, default=None)
 
 
+def early_end(measure: str, evaluation: str) -> Distance | None:
+    """Trainings that end after the fewest of `EPOCHS`."""
+    return distance(f"epochs {EPOCHS[0]}", "replay", measure, evaluation)
+
+
 AVERAGES = {
     "running": "running averages of training",
     "memory": "taken anew: new images and the memory",
@@ -215,11 +221,16 @@ def probed_runs() -> int:
 
 def _by_reading(*number: object) -> dict[str, list[Pair]]:
     """The pairs of one published number: data set, case, arm, share, measure and evaluation mode."""
-    found: dict[str, list[Pair]] = {}
+    return _by_number().get(number, {})
+
+
+@cache
+def _by_number() -> dict[tuple, dict[str, list[Pair]]]:
+    found: dict[tuple, dict[str, list[Pair]]] = {}
     for pair in pairs():
         run = pair.record["run"]
-        if (run["dataset"], run["case"], pair.arm, pair.share, pair.measure, pair.evaluation) == number:
-            found.setdefault(pair.reading, []).append(pair)
+        key = run["dataset"], run["case"], pair.arm, pair.share, pair.measure, pair.evaluation
+        found.setdefault(key, {}).setdefault(pair.reading, []).append(pair)
     return found
 
 
@@ -255,11 +266,22 @@ def explains(judged: Judged) -> str:
     The nearest of them if there are several; "none" if there is none, and "not tried" without a trained reading.
     """
     near = _by_reading(judged.dataset, judged.case, judged.arm, judged.share, judged.measure, judged.evaluation)
-    by_distance = {reading: abs(fmean(p.other - p.published for p in found)) for reading, found in near.items()}
+    # What a reading changes, in the runs that were made both ways, on the mean over all seeds: a seed that lies low by chance
+    # must not count for the reading.
+    by_distance = {
+        reading: abs(judged.difference + fmean(pair.other - pair.ours for pair in found))
+        for reading, found in near.items()
+    }
     inside = [reading for reading, value in by_distance.items() if value <= (judged.half_width or 0)]
     if inside:
         return READINGS[min(inside, key=lambda reading: by_distance[reading])]
     return "none" if set(TRAINED) & set(near) else "not tried"
+
+
+def verdicts_explained() -> pd.DataFrame:
+    """All verdicts as a table; of a number that differs, the reading that explains it."""
+    explained = [explains(each) if each.verdict == "differs" else "" for each in verdicts.judged()]
+    return verdicts.frame().assign(inside_it_with=explained)
 
 
 def frame() -> pd.DataFrame:

@@ -11,11 +11,11 @@ import torch
 from edition import BEYOND, PROFILE, Runs, bf16, cited, literal, ours
 from effects import effects as of_seeds
 from facts import memory_bytes, task_images
-from findings import gaps, mean_gap, paired, shift, spread_over_evaluations
+from findings import change, gain_over_running, gaps, mean_gap, paired
 from IPython.display import Markdown
 from provenance import in_table, number, page, points_alone
 from published import MEASURES, published_value
-from sourced import Value, accuracy, mean
+from sourced import Value, accuracy, mean, sources_of
 from titles import title
 from verdicts import RULE, Judged, decided, half_width_of_mean
 from words import NOT_RUN, hours, listed
@@ -161,7 +161,7 @@ def verdict_counts() -> Markdown:
     return simple(columns, rows, numeric=range(1, len(columns)))
 
 
-def differing(evaluation: str = "batch", size: int = 12) -> Markdown:
+def differing(evaluation: str = "batch") -> Markdown:
     """The published numbers that differ from ours under an evaluation mode, the largest differences first."""
     found: list[Judged] = [each for each in decided(evaluation) if each.verdict == "differs"]
     found.sort(key=lambda each: -abs(each.difference))
@@ -172,7 +172,7 @@ def differing(evaluation: str = "batch", size: int = 12) -> Markdown:
             MEASURES[each.measure].lower(), f"{each.published:.4f}", in_table(number(each.ours)),
             f"± {each.half_width:.4f}", f"{each.difference:+.4f}".replace("-", "−"), other_readings.explains(each),
         )
-        for each in found[:size]
+        for each in found
     ]  # fmt: skip
     columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Interval", "Difference", "Inside it with")
     return simple(columns, rows or [("none", *[""] * 8)], numeric=(4, 5, 6, 7))
@@ -222,7 +222,7 @@ def effects() -> Markdown:
 
 
 def ledger() -> Markdown:
-    """What the original claims, and whether it holds: a row for each claim and data set, a column for each mode."""
+    """Every claim, and whether it holds: a row for each claim and data set, a column for each mode."""
     rows = claims.by_claim()
     bodies: dict[str, list[str]] = {}
     for (name, datasets), entries in rows.items():
@@ -237,12 +237,15 @@ def ledger() -> Markdown:
         shown = ", ".join(title(dataset).html for dataset in datasets) or "all"
         cells = [_cells([shown, len(first.seeds) or ("–" if datasets else "")], [1])]
         cells += [_judged(entry) for entry in entries]
+        if claims.is_ours(first) and OUR_QUESTIONS not in bodies:
+            bodies[OUR_QUESTIONS] = [f'<th colspan="7">{OUR_QUESTIONS}</th>']
         bodies.setdefault(name, []).append(head + "".join(cells) + f"<td>{claims.overall(entries) or '–'}</td>")
     columns = ("Claim", "Data set", "Seeds", *EVALUATIONS, "Verdict")
     widths = (0.34, 0.12, 0.07, *[0.12] * len(EVALUATIONS), 0.11)
     return html([_cells(columns, (2, 3, 4, 5), "th")], bodies.values(), "ledger", widths)
 
 
+OUR_QUESTIONS = "Not claimed by the original: our own questions"
 SIGNS = {"holds": "✓", "fails": "✗", "undecided": "?", "toy": "~"}
 
 
@@ -252,12 +255,17 @@ def claims_at_a_glance() -> Markdown:
     rows: dict[str, dict[str, str]] = {}
     for (_, datasets), entries in claims.by_claim().items():
         signs = [SIGNS.get(entry.verdict or "", "–") for entry in entries]
+        if claims.is_ours(entries[0]):
+            rows.setdefault(OUR_QUESTIONS, {})
         row = rows.setdefault(entries[0].text, {})
         for name in datasets[-1:] or names:  # a claim that compares two sets stands under the second
             row[name] = "".join(f'<td class="sign">{sign}</td>' for sign in signs)
+            if len({entry.mean for entry in entries} - {None}) == 1:  # the mode has no part in it
+                row[name] = f'<td></td><td class="sign">{signs[0]}</td><td></td>'
     nothing = "<td></td>" * len(EVALUATIONS)
     body = [
-        f'<th scope="row">{escape(text)}</th>' + "".join(row.get(name, nothing) for name in names)
+        f'<th scope="row">{f"<em>{text}</em>" if text == OUR_QUESTIONS else escape(text)}</th>'
+        + "".join(row.get(name, nothing) for name in names)
         for text, row in rows.items()
     ]
     upper = "<th rowspan=2>Claim</th>"
@@ -278,7 +286,7 @@ def _judged(entry: claims.Entry) -> str:
     if entry.mean is None:
         return f'<td class="num muted">{NOT_RUN}</td>'
     text = f"{100 * entry.mean:z.1f}"
-    if entry.half_width:
+    if entry.half_width is not None and entry.datasets:
         text += f" ± {100 * entry.half_width:.1f}"
     return f'<td class="num">{text.replace("-", "−")}<br><span class="delta">{entry.verdict or "one seed"}</span></td>'
 
@@ -428,30 +436,37 @@ def replay_gaps() -> Markdown:
 
 
 def open_choices() -> Markdown:
-    """What the original leaves open: how it is done here, what else was tried, and how far that moves accuracy."""
+    """What the original leaves open: how it is done here, what else was tried, and how far that moves accuracy by mode."""
     target, most = ours.settings.target_train_accuracy, ours.settings.max_epochs
+    of_mode = [None if mode == "running" else gain_over_running(mode) for mode in EVALUATIONS]
     rows = [
-        ("statistics of BatchNorm in testing", "all three of @sec-evaluation", "", spread_over_evaluations()),
-        ("momentum of SGD", f"{ours.settings.momentum:g}", "none", shift(literal, "original_test", "replay")),
+        ("statistics of BatchNorm in testing", "all three of @sec-evaluation", "batch and mixed instead of running", of_mode),
+        ("momentum of SGD", f"{ours.settings.momentum:g}", "none",
+         [change(literal, "original_test", "replay", mode) for mode in EVALUATIONS]),
         ("momentum when the second task begins", "starts at 0", *_moved("carry-optimizer")),
         ("order of the two updates", "new images, then memory", *_moved("memory-first")),
         ("memory images in an update", "one batch, drawn anew", *_moved("whole-memory")),
         ("BatchNorm of the frozen compressor", "frozen too", *_moved("adapting")),
         ("end of a training", f"{100 * target:g} % in training, or {most} epochs", *_moved("epochs 5")),
         ("size of the test batches", f"about {ours.settings.batch_size:,}", *_moved("batch 50")),
-        ("scale of the pixels", "0 to 1", "none: it has no effect", None),
+        ("scale of the pixels", "0 to 1", "no effect: BatchNorm follows", [None] * len(EVALUATIONS)),
     ]  # fmt: skip
-    lines = ["| Left open | Here | Also tried | Moves |", "|:----------|:-----|:-----------|------:|"]
+    lines = [
+        f"| Left open | Here | Also tried | {' | '.join(EVALUATIONS)} |",
+        f"|:--------|:-----|:-----|{'----:|' * len(EVALUATIONS)}",
+    ]
     for choice, here, tried, moved in rows:
-        cell = "" if moved is None else str(points_alone(abs(moved)))
-        lines.append(f"| {choice} | {here} | {tried} | {cell} |")
+        cells = [
+            "" if value is None else str(number(Value(100 * value, sources_of(value)), "+z.1f")) for value in moved
+        ]
+        lines.append(f"| {choice} | {here} | {tried} | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
 
 
-def _moved(reading: str) -> tuple[str, Value | None]:
-    """A reading in words, and how far it moves accuracy on old classes after replay under batch statistics."""
-    found = other_readings.distance(reading, "replay", "original_test", "batch")
-    return other_readings.READINGS[reading], None if found is None else found.shift
+def _moved(reading: str) -> tuple[str, list[Value | None]]:
+    """A reading in words, and how far it moves accuracy on old classes after replay, by evaluation mode."""
+    found = [other_readings.distance(reading, "replay", "original_test", mode) for mode in EVALUATIONS]
+    return other_readings.READINGS[reading], [each and each.shift for each in found]
 
 
 def settings() -> Markdown:

@@ -139,7 +139,7 @@ def verdict_strips(judged: Sequence[Judged], margins: Mapping[str, float]) -> Fi
     modes = list(dict.fromkeys(each.evaluation for each in judged))
     rows = list(dict.fromkeys(_row_name(each) for each in judged))
     cases = sorted({each.case for each in judged})
-    figure = Figure((WIDTH, 0.8 + 0.245 * len(rows)))
+    figure = Figure((WIDTH, 0.8 + 0.235 * len(rows)))
     axes = figure.subplots(1, len(modes), sharex=True, sharey=True, squeeze=False)[0]
     heights = {e: rows.index(_row_name(e)) + (cases.index(e.case) - (len(cases) - 1) / 2) * 0.19 for e in judged}
     widths = [margins[next(e.measure for e in judged if _row_name(e) == row)] for row in rows]

@@ -93,7 +93,7 @@ def _judged() -> Iterator[Judged]:
                     if theirs is None or (average := mean(values)) is None:
                         continue
                     cell = (dataset, arm, share, measure, case, evaluation, theirs, average, len(values))
-                    if spread is None or len(values) < 2:
+                    if spread is None or dataset not in ours.repeated_datasets:
                         yield Judged(*cell)
                         continue
                     difference, count = float(average) - theirs, len(values)

@@ -35,7 +35,7 @@ def page(runs: Runs = ours) -> Markdown:
 
 
 def old_accuracy(dataset: str, memory: int) -> str:
-    """What a stored run keeps of the old classes, with updates in turn, seed 0 and in mixed batches, as it is written in a sentence."""
+    """What a stored run keeps of the old classes, with updates in turn, seed 0 and under mixed statistics, as it is written in a sentence."""
     run = json.loads(STORED.read_text("utf-8"))[name_of(dataset, memory, False, 0)]
     return f"{100 * run['accuracy']['mixed'][0]:.1f}\u00a0%"
 

@@ -26,7 +26,7 @@ interactive.start("trainer", (root, data) => {
   const memoryWords = (memory) => (memory === "0" ? "no memory" : `${many(memory)}\u00a0latents`);
   function words(name) {
     const [, memory, batches, seed] = name.split(",");
-    return memoryWords(memory) + (batches === "mixed" ? ", mixed batches" : "") + (seed === "0" ? "" : `, seed ${seed}`);
+    return memoryWords(memory) + (batches === "mixed" ? ", combined batches" : "") + (seed === "0" ? "" : `, seed ${seed}`);
   }
 
   function settle(wish) {
@@ -34,7 +34,7 @@ interactive.start("trainer", (root, data) => {
       const first = { dataset: "kmnist", memory: "315", mode: "mixed" }[name];
       state[name] = [wish[name], first, OFFERED[name][0]].find((value) => OFFERED[name].includes(value));
     }
-    if (state.memory === "0") state.batches = "alternating"; // there is nothing to mix
+    if (state.memory === "0") state.batches = "alternating"; // there is nothing to combine
   }
   function choose(change) {
     settle({ ...state, ...change });
@@ -174,7 +174,9 @@ interactive.start("trainer", (root, data) => {
   const stamp = () => [nameOf(state), state.mode, shown()?.history.length, shown()?.hash];
 
   function drawControls() {
-    const label = { dataset: (v) => data.sets[v].title, memory: many };
+    const label = {
+      dataset: (v) => data.sets[v].title, memory: many, batches: (v) => ({ alternating: "in turn", mixed: "combined" })[v],
+    };
     for (const [name, options] of Object.entries(OFFERED)) {
       once(name, [options, state.memory === "0"], () => options.map((value) => {
         const off = name === "batches" && value === "mixed" && state.memory === "0";
@@ -245,7 +247,7 @@ interactive.start("trainer", (root, data) => {
       for (const { name, other, y: at } of spread(labels, bottom + 4)) {
         const colour = data.colours.memories[name.split(",")[1]];
         made.push(svg("path", { class: "line other", d: path(other, state.mode, 0), "--c": colour }));
-        made.push(text(width - RIGHT + 8, at, words(name).replace(" batches", ""), { class: "name", "--c": colour }));
+        made.push(text(width - RIGHT + 8, at, words(name).replace("\u00a0latents, combined batches", ", combined"), { class: "name", "--c": colour }));
       }
       if (run) {
         for (const mode of MODES.filter((other) => other !== state.mode)) {

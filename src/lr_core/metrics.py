@@ -39,13 +39,13 @@ def predict(
     running
         The running averages of training, as `model.eval()` does: each image is judged by itself.
     batch
-        The batch at hand, whose images all come from one task, as when evaluation mode was never switched on. Batch
+        The batch at hand, whose images all come from one task, as when a network is left in training mode. Batch
         statistics then leak the task.
     mixed
         The batch at hand, in which the images of all `tasks` are shuffled: batch statistics without the leak. With
         one task there is nothing to mix, and it is the same as "batch".
 
-    Batches have equal sizes, as near to `batch_size` as possible. The network is left in evaluation mode.
+    Batches have equal sizes, as near to `batch_size` as possible. The network is left as by `model.eval()`.
     """
     if evaluation not in EVALUATIONS:
         raise UsageError(f"unknown evaluation mode {evaluation!r}; known are {', '.join(EVALUATIONS)}")

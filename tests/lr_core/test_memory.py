@@ -77,10 +77,30 @@ def test_what_is_kept_is_drawn_from_the_generator():
 
 @pytest.mark.parametrize(
     ("images", "share", "kept"),
-    [(31_500, 0.01, 315), (31_500, 0.05, 1575), (31_500, 0.25, 7875), (100, 0.001, 2), (100, 1, 100), (10, 0.26, 3)],
+    [(31_500, 0.01, 315), (31_500, 0.05, 1575), (31_500, 0.25, 7875), (100, 0.015, 2), (100, 1, 100), (10, 0.26, 3)],
 )
 def test_how_many_images_a_share_keeps(images, share, kept):
     assert len(memory.choose(torch.empty(images, 1, 6, 6), torch.zeros(images), share, generator())) == kept
+
+
+@pytest.mark.parametrize(
+    ("images", "share", "words"),
+    [
+        (1000, 0.0001, "a memory of 0.01 % of 1,000 images does not hold two items .*choose at least 0.2 %"),
+        (31_500, 1e-9, "a memory of 1e-07 % of 31,500 images .*choose at least 0.00634921 %"),
+        (100, 0.014, "a memory of 1.4 % of 100 images .*choose at least 2 %"),
+    ],
+)
+def test_a_share_that_holds_fewer_than_two_images_is_refused(images, share, words):
+    with pytest.raises(UsageError, match=words):
+        memory.choose(*numbered(images), share, generator())
+    assert memory.count(2 / images, images) == 2
+
+
+@pytest.mark.parametrize("bits", [0, 9, 16, -1])
+def test_other_bits_are_refused(bits):
+    with pytest.raises(UsageError, match=f"^{bits} bits a value cannot be: choose 1 to 8, or 32"):
+        memory.LatentMemory(*numbered(2), torch.arange(2), bits=bits)
 
 
 @given(st.floats().filter(lambda share: not 0 < share <= 1))

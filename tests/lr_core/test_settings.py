@@ -132,6 +132,23 @@ def test_unknown_profile_names_the_known_ones(name):
         find_profile(name)
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        (),
+        ((0, 1, 2),),  # one task alone
+        ((0, 1), ()),
+        ((0, 1), (1, 2)),  # a class twice
+        ((0, 0), (1, 2)),
+        ((0, 1), (3, 4)),  # a class left out
+        ((1, 2), (3, 4)),
+    ],
+)
+def test_an_order_that_has_no_class_0_to_k_once_each_is_refused(order):
+    with pytest.raises(UsageError, match="^profile: an order is .*; it must be two tasks or more, none without"):
+        replace(PROFILES["smoke-longer"], orders=(*PROFILES["longer"].orders, order))
+
+
 def test_literal_is_paper_without_momentum_and_with_a_higher_cap():
     paper, literal = (find_profile(name).settings.as_dict() for name in ("paper", "literal"))
     differing = {name: (paper[name], literal[name]) for name in paper if paper[name] != literal[name]}

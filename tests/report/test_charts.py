@@ -121,6 +121,17 @@ def test_names_are_drawn_as_they_are(charts, record):
     assert [sign for sign in SIGNS if sign not in document] == []
 
 
+def test_errors_are_printed_with_the_digits_of_the_text(charts):
+    (axes,) = charts.error_bars(ERRORS.assign(wrong_task=0.119461, wrong_class=0.024483)).axes
+    assert {text.get_text().split("  ")[1] for text in axes.texts} == {"11.9 + 2.4"}  # rounded twice, 2.45 may be 2.5
+
+
+def test_a_mode_has_one_colour_and_shape_in_all_figures_of_the_memory(charts, record):
+    (axes,) = charts.budget([record], ("running", "batch", "mixed"), {(1, 0.05): 0.9}).axes
+    drawn = [(line.get_color(), line.get_marker()) for line in axes.lines]
+    assert drawn[:3] == [(each["color"], each["marker"]) for each in charts.MODE_MARKS.values()]
+
+
 def test_rates_show_every_program_once_and_every_round(charts):
     measured = [
         {"experiment": "second", "program": "ours", "rates": [10.0, 30.0, 20.0]},

@@ -1,12 +1,14 @@
 """The numbers of the report: the right published value beside the right one of ours, where ours comes from, and words
 where there is none."""
 
+import copy
 import json
 import os
 import re
 import runpy
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -19,7 +21,7 @@ from bs4 import BeautifulSoup
 from lr_core.errors import LatentReplayError, UsageError
 from lr_lab.data import catalogue, custom
 from lr_lab.runs import store
-from lr_lab.runs.record import RunId, make_record
+from lr_lab.runs.record import RunId, digest, make_record
 
 REPORT = Path(__file__).resolve().parents[2] / "report"
 
@@ -103,7 +105,7 @@ def test_a_shade_can_be_told_without_colour(tables):
     [
         (lambda p: p.provenance.number(None), "(not run)"),
         (lambda p: p.provenance.number(-0.5), "−0.5000"),
-        (lambda p: p.provenance.percent(0.1234), "12.3 %"),
+        (lambda p: p.provenance.percent(0.1234), "12.3\xa0%"),
         (lambda p: p.provenance.points(None), "(not run)"),
         (lambda p: p.words.count(0), "no"),
         (lambda p: p.words.count(12), "twelve"),
@@ -147,6 +149,32 @@ def test_a_record_of_other_settings_is_left_out_and_named(paper, written):
     runs = paper.edition.Runs("smoke", written)  # the record's settings are the tests' own, not those of the profile
     with pytest.warns(UserWarning, match="smoke digits case 1 seed 0: its record is out of date"):
         assert runs.records == []
+
+
+@pytest.mark.parametrize(
+    ("of_arms", "of_record", "words"),
+    [
+        ({}, {}, None),
+        ({"precision": "bf16"}, {}, "precision: {0} has fp64 and {1} has bf16; train one of them anew"),
+        ({}, {"protocol_version": 2}, "protocol version: {0} has 1 and {1} has 2; train one of them anew"),
+    ],
+)
+@pytest.mark.parametrize("arm", [0, 1])
+def test_runs_that_differ_in_precision_or_protocol_are_refused(
+    paper, watched, tmp_path, of_arms, of_record, words, arm
+):
+    runs, files = paper.edition.Runs("smoke", tmp_path), []
+    for seed in (0, 1):
+        run_id, result = RunId("smoke", "digits", 1, seed), copy.deepcopy(watched.result)
+        result["arms"][arm]["provenance"] |= of_arms if seed else {}
+        content = make_record(run_id, runs.settings, result) | (of_record if seed else {})
+        content["sha256"] = digest({name: value for name, value in content.items() if name != "sha256"})
+        files.append(run_id.record(tmp_path))
+        store.write(content, files[-1])
+    with nullcontext() if words is None else pytest.raises(LatentReplayError) as refused:
+        assert len(runs.records) == 2
+    if words:
+        assert str(refused.value) == f"runs of one profile differ in {words.format(*files)}"
 
 
 def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
@@ -227,6 +255,28 @@ def test_values_come_from_the_right_arm(paper, record, monkeypatch):
                 assert found == ([] if value is None else [value])
     assert runs.values("digits", 2, "first-task", "test", "running") == []
     assert runs.values("mnist", 1, "first-task", "test", "running") == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "times", "machines"),
+    [
+        ([], "MNIST not run, Fashion-MNIST not run, KMNIST not run", "(not run)"),
+        ([[60]], "MNIST 60 s (one run)", "P1"),
+        ([[60, 7200], [600]], "MNIST 10 min (60 s to 2.0 h, three runs)", "P1 and P2"),
+        ([[60, 60], [60, 60]], "MNIST 60 s (60 s, four runs)", "P1 and P2"),
+    ],
+)
+def test_times_are_of_all_cases_and_seeds(paper, module, monkeypatch, seconds, times, machines):
+    cost = module("cost")
+    records = [
+        {"run": {"dataset": "mnist", "case": case, "seed": seed},
+         "arms": [{"seconds": each, "epochs": 10, "provenance": {"processor": f"P{case}"}}]}
+        for case, by_seed in enumerate(seconds, 1) for seed, each in enumerate(by_seed)
+    ]  # fmt: skip
+    monkeypatch.setitem(paper.edition.ours.__dict__, "records", records)
+    monkeypatch.setitem(paper.edition.ours.__dict__, "added", [])
+    assert cost.case_times().startswith(times)
+    assert cost.run_machines() == machines
 
 
 def test_what_has_not_been_run_is_said_data_set_by_data_set(paper, record, monkeypatch):
@@ -359,7 +409,7 @@ def test_a_value_remembers_what_it_was_computed_from(paper):
 def test_a_number_in_a_sentence_names_its_arms(paper, one_run):
     value = paper.findings.mean_accuracy("replay", "test", "running", 0.05)
     assert value == one_run["arms"][1]["accuracy"]["running"]["test"]
-    assert str(paper.provenance.percent(value)) == f'[{100 * value:.1f} %]{{.from tabindex="0" from="0:1"}}'
+    assert str(paper.provenance.percent(value)) == f'[{100 * value:.1f}\xa0%]{{.from tabindex="0" from="0:1"}}'
     average = paper.findings.forgetting("replay", "mixed", 0.25)
     assert paper.provenance.number(average).html.startswith(
         '<a class="from" href="notebooks/smoke/digits-case1-seed0.html" data-from="0:0,2">'

@@ -34,10 +34,10 @@ def readings(module, monkeypatch):
     ]
     monkeypatch.setitem(edition.ours.__dict__, "records", [ours])
     monkeypatch.setitem(edition.choices.__dict__, "records", [other])
-    for cached in (readings.pairs, readings.distances):
+    for cached in (readings.pairs, readings.distances, readings._by_number):
         cached.cache_clear()
     yield readings
-    for cached in (readings.pairs, readings.distances):
+    for cached in (readings.pairs, readings.distances, readings._by_number):
         cached.cache_clear()
 
 
@@ -94,30 +94,28 @@ def test_the_largest_published_baseline_is_found(readings, module):
     found = readings.baseline()
     assert found is None  # MNIST, case 3, is not among the runs
     module("edition").ours.records[0]["run"]["case"] = module("edition").choices.records[0]["run"]["case"] = 3
-    readings.pairs.cache_clear()
+    readings.pairs.cache_clear(), readings._by_number.cache_clear()
     found = readings.baseline()
     assert (found.dataset, found.case, found.published, found.ours) == ("mnist", 3, 0.2003, 0)
     assert (found.reading, found.other) == ("epochs 5", 0.05)  # momentum carried over keeps 0.04
     assert "*at most 5 epochs* keeps most" in module("facts").largest_baseline().data
 
 
-def judged(module, arm, share, measure, half_width):
-    return module("verdicts").Judged(
-        "mnist", arm, share, measure, 1, "batch", PUBLISHED[arm, measure], 0.9, 3, half_width
-    )
-
-
 @pytest.mark.parametrize(
-    ("kind", "share", "half_width", "words"),
+    ("kind", "share", "mean", "half_width", "words"),
     [
-        (("replay", "original_test"), 0.01, 0.02, "momentum carried over"),
-        (("replay", "original_test"), 0.01, 0.005, "none"),
-        (("replay", "original_test"), 0.05, 0.02, "not tried"),
-        (("no-replay", "original_test"), None, 0.01, "momentum carried over"),
+        (("replay", "original_test"), 0.01, 0.90, 0.02, "momentum carried over"),
+        (("replay", "original_test"), 0.01, 0.90, 0.005, "none"),
+        # The seed that was tried reads 0.93 with it, but it adds 0.03 only: the mean over seeds stays too low.
+        (("replay", "original_test"), 0.01, 0.85, 0.02, "none"),
+        (("replay", "original_test"), 0.05, 0.90, 0.02, "not tried"),
+        (("no-replay", "original_test"), None, 0.00, 0.01, "momentum carried over"),
     ],
 )
-def test_which_reading_explains_a_number(readings, module, kind, share, half_width, words):
-    assert readings.explains(judged(module, *kind[:1], share, kind[1], half_width)) == words
+def test_which_reading_explains_a_number(readings, module, kind, share, mean, half_width, words):
+    arm, measure = kind
+    judged = module("verdicts").Judged("mnist", arm, share, measure, 1, "batch", PUBLISHED[kind], mean, 3, half_width)
+    assert readings.explains(judged) == words
 
 
 def test_averages_are_over_the_runs_that_were_probed(readings):

@@ -160,7 +160,7 @@ def test_an_epoch_has_each_new_image_once(both):
 
 @pytest.mark.parametrize("mixed", [0, 1])
 def test_learning_updates_on_new_images_and_on_the_memory(both, kernels, mixed):
-    """In turn, or in one batch: bit for bit what the same updates by hand give."""
+    """In turn, or in a combined batch: bit for bit what the same updates by hand give."""
     _, kernel, _, _ = both
     start = kernel.state.copy()
     other = kernels.Kernel()
@@ -492,10 +492,11 @@ def test_the_address_holds_the_choice(opened):
     page = opened("#train=mnist,1575,mixed,2,batch")
     for name, value in {"dataset": "mnist", "memory": "1575", "batches": "mixed", "seed": "2", "mode": "batch"}.items():
         assert part(page, name).locator("input:checked").get_attribute("value") == value
+    assert part(page, "batches").locator("label").all_inner_texts() == ["in turn", "combined"]
     part(page, "memory").locator("label:has(input[value='0'])").click()
     page.wait_for_timeout(100)
     assert page.evaluate("location.hash") == "#train=mnist,0,alternating,2,batch", (
-        "without a memory there is nothing to mix"
+        "without a memory there is nothing to combine"
     )
     page = opened("#train=fashion,7,none,99")
     assert part(page, "dataset").locator("input:checked").get_attribute("value") == "kmnist"

@@ -4,8 +4,6 @@ import re
 
 import pytest
 
-from lr_core.errors import LatentReplayError
-
 FIRST = {1: 0.9885, 2: 0.9837, 3: 0.9871, 4: 0.9881}  # Table 4, test accuracy
 
 
@@ -13,7 +11,7 @@ FIRST = {1: 0.9885, 2: 0.9837, 3: 0.9871, 4: 0.9881}  # Table 4, test accuracy
 def seeds(paper, monkeypatch):
     """Give each case of MNIST first-task test accuracies: published + shift + what each seed adds."""
 
-    def given(shift, *spread, cases=FIRST, precisions=("fp32",)):
+    def given(shift, *spread, cases=FIRST):
         records = [
             {
                 "profile": "paper",
@@ -22,7 +20,6 @@ def seeds(paper, monkeypatch):
                     {
                         "arm": "first-task",
                         "memory_share": None,
-                        "provenance": {"precision": precisions[seed % len(precisions)]},
                         "accuracy": {
                             mode: {"train": 0.99, "test": FIRST[case] + shift + more, "original_test": None}
                             for mode in ("running", "batch", "mixed")
@@ -63,18 +60,27 @@ def test_one_seed_gives_neither_interval_nor_verdict(seeds):
     assert {(each.seeds, each.half_width, each.verdict) for each in seeds(0.0, 0.001)} == {(1, None, None)}
 
 
-def test_a_case_with_one_seed_has_no_verdict_beside_cases_with_more(seeds, paper):
+def test_one_seed_has_no_figure_of_intervals(seeds, module, monkeypatch):
+    monkeypatch.setattr(module("drawings"), "_runs_of", lambda *_: "")  # of runs that took no time
+    for spread, shown in (((0.001,), "*MNIST: no verdict yet, as cases have one seed.*"), ((-0.001, 0.001), "![](")):
+        seeds(0.0, *spread)
+        assert module("drawings").verdict_strips("mnist").data.startswith(shown)
+
+
+def test_a_data_set_has_verdicts_once_all_its_cases_have_two_seeds(seeds, paper):
     both = paper.edition.ours
-    seeds(0.0, -0.001, 0.001, cases=[1, 2])
+    seeds(0.0, -0.001, 0.001, cases=[1, 2, 3])
     more = both.records
-    seeds(0.0, 0.0, cases=[3])
+    assert both.repeated_datasets == []
+    seeds(0.0, 0.0, cases=[4])
     both.__dict__["records"] += more
     found = {each.case: each for each in paper.verdicts.judged() if each.measure == "test"}
-    assert {case: (each.seeds, each.verdict) for case, each in found.items()} == {
-        1: (2, "reproduced"),
-        2: (2, "reproduced"),
-        3: (1, None),
+    assert {case: (each.seeds, each.verdict) for case, each in found.items()} == dict.fromkeys((1, 2, 3), (2, None)) | {
+        4: (1, None)
     }
+    seeds(0.0, -0.001, 0.001)
+    assert both.repeated_datasets == ["mnist"]
+    assert {record["run"]["dataset"] for record in both.repeated.records} == {"mnist"}
 
 
 def test_counts_and_what_chance_would_put_outside(seeds, paper, tables):
@@ -85,14 +91,6 @@ def test_counts_and_what_chance_would_put_outside(seeds, paper, tables):
     assert paper.verdicts.counts("batch")["differs"] == 4
     assert "4 differ under batch statistics" in paper.facts.verdict_counts()
     assert tables.verdict_counts().data.count("8 of 8") == 3
-
-
-def test_seeds_in_different_precisions_are_refused_in_one_line(seeds):
-    with pytest.raises(
-        LatentReplayError, match=r"differ in precision: .*seed 0 in fp32 and .*seed 1 in bf16; train"
-    ) as refusal:
-        seeds(0.0, 0.0, 0.0, precisions=("fp32", "bf16"))
-    assert "\n" not in str(refusal.value)
 
 
 def test_averages_weigh_each_case_the_same_whatever_its_seeds(seeds, paper):

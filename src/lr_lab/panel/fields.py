@@ -34,7 +34,7 @@ CONTENTS = {
     "latents, 32 bits a value": "",
     **{VARIANTS[name].words: name for name in ("bits-8", "bits-4", "raw-frozen", "raw")},
 }
-TRAININGS = {"new and memory in turn": (), "new and memory in one batch": ("mixed-batches",)}
+TRAININGS = {"new and memory in turn": (), "a combined batch of both": ("mixed-batches",)}
 
 
 class Field(widgets.VBox):
@@ -94,7 +94,7 @@ class Fields(dict[str, Field]):
             return f"{without}{', GroupNorm' if self.value('norm') else ''}"
         words = [f"replay {self.value('memory'):g} %"]
         words += [VARIANTS[name].words for name in (self.value("contents"),) if name]
-        words += ["one batch"] if self.value("training") else []
+        words += ["combined batches"] if self.value("training") else []
         return ", ".join([*words, *(["GroupNorm"] if self.value("norm") else [])])
 
     @property

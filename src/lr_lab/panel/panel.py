@@ -16,10 +16,10 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
+from lr_core import memory
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.experiment import TaskSequence
 from lr_core.fast import accelerate
-from lr_core.memory import pixel_share
 from lr_core.settings import EVALUATIONS
 from lr_core.tasks import Dataset
 from lr_lab import plots
@@ -181,11 +181,15 @@ class Panel:
             profiles.INTERACTIVE, images_per_class=value("images"), max_epochs=value("epochs"),
             choices=variant.choices + (value("training") if replays else ()),
         )  # fmt: skip
-        return TaskSequence(
+        sequence = TaskSequence(
             self._data, parse_tasks(value("tasks")), share=self.fields.share, settings=settings, seed=value("seed"),
             frozen={"none": False, "frozen": True}.get(value("replay"), variant.frozen), policy=policy(variant),
             accelerate=with_group_norm if value("norm") else accelerate,
         )  # fmt: skip
+        if self.fields.share is not None:  # refused now, not when the first task has been learned
+            for task in sequence.tasks[:-1]:
+                memory.count(self.fields.share, len(task.train))
+        return sequence
 
     # -- showing ------------------------------------------------------------------------------------------------
 
@@ -235,7 +239,7 @@ def _details(sequence: TaskSequence, mode: str) -> str:
     kind = "latents" if kept.latents.is_floating_point() else "images"
     words = (
         f"{len(kept):,} of {count:,} images, as {kind} with their labels: {sequence.memory_bytes:,} bytes. That is "
-        f"{pixel_share(len(kept), count):.2%} of the images' pixels, as the paper counts latents, and "
+        f"{memory.pixel_share(len(kept), count):.2%} of the images' pixels, as the paper counts latents, and "
         f"{sequence.memory_bytes / (785 * count):.2%} of their bytes. As images they would be {785 * len(kept):,} bytes."
     )
     images = plots.image_latents(data, kept.positions, kept.latents)

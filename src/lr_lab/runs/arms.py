@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from lr_core import memory
-from lr_core.errors import UsageError
 from lr_core.experiment import FIRST_TASK, NO_REPLAY, REPLAY, Policy
 from lr_core.models import IMAGE_PIXELS, LATENT_VALUES
 from lr_core.settings import Settings
@@ -41,9 +41,10 @@ def arms(settings: Settings, variants: Iterable[str], images: int) -> list[Arm]:
         if variant.group_norm:
             found.append(Arm(FIRST_TASK, None, name))
         for share in settings.memory_shares if variant.replay else ():
+            held = _share(variant, share, images)
             # Of a memory within one batch, all is replayed in any case.
             if name != "whole-memory" or share * images > settings.batch_size:
-                found.append(Arm(REPLAY, _share(variant, share, images), name))
+                found.append(Arm(REPLAY, held, name))
         if variant.no_replay:
             found.append(Arm(NO_REPLAY, None, name))
     return list(dict.fromkeys(found))
@@ -52,31 +53,31 @@ def arms(settings: Settings, variants: Iterable[str], images: int) -> list[Arm]:
 def _share(variant: Variant, share: float, images: int) -> float:
     """The share of the images that the bytes of a budget hold; all of them if the bytes hold more."""
     if variant.bits == 32 and not variant.raw:
+        memory.count(share, images)
         return share
-    budget = (4 * LATENT_VALUES + 1) * round(share * images)
+    latent = 4 * LATENT_VALUES + 1  # bytes, in single precision
+    item = IMAGE_PIXELS + 1 if variant.raw else LATENT_VALUES * variant.bits / 8 + 1
     ranges = 0 if variant.raw else 8 * LATENT_VALUES  # the least and the largest of each value
-    items = int((budget - ranges) / (IMAGE_PIXELS + 1 if variant.raw else LATENT_VALUES * variant.bits / 8 + 1))
-    if items < 2:
-        raise UsageError(
-            f"a memory of {budget:,} bytes does not hold two items as {variant.words}: choose a larger share"
-        )
-    return min(items, images) / images
+    least = math.ceil((ranges + 2 * item) / latent)  # latents, whose bytes hold two items
+    budget = latent * memory.count(share, images, least, f"items as {variant.words}")
+    return min(int((budget - ranges) / item), images) / images
 
 
 def policy(variant: Variant) -> Policy:
     """Which latents are kept, and in how many bits."""
 
     def choose(latents: Tensor, labels: Tensor, share: float, draw: torch.Generator) -> memory.LatentMemory:
-        kept = memory.choose(latents, labels, share, draw)
-        return replace(kept, latents=quantise(kept.latents, variant.bits), bits=variant.bits)
+        kept = replace(memory.choose(latents, labels, share, draw), bits=variant.bits)
+        return replace(kept, latents=quantise(kept.latents, kept.bits))
 
     return memory.choose if variant.bits == 32 else choose
 
 
 def quantise(latents: Tensor, bits: int) -> Tensor:
-    """Each value on `2**bits` even levels, from the least to the largest of its place in these (n, 1, 6, 6) latents."""
-    if bits not in (*range(1, 9), 32):
-        raise UsageError(f"{bits} bits a value cannot be: choose 1 to 8, or 32, which is single precision")
+    """Each value on `2**bits` even levels, from the least to the largest of its place in these (n, 1, 6, 6) latents.
+
+    `LatentMemory` says which bits there are; 32 change nothing.
+    """
     if bits == 32:
         return latents
     least = latents.amin(dim=0)

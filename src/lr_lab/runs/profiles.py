@@ -27,6 +27,13 @@ class Profile:
     document: bool = True  # whether LR_PROFILE can name it; False: its runs are shown in the document of `paper` alone
     in_case_1: tuple[str, ...] = ()  # further data sets, of which case 1 alone is run
 
+    def __post_init__(self) -> None:
+        for order in self.orders:
+            classes = sorted(number for task in order for number in task)
+            if len(order) < 2 or not all(order) or classes != [*range(len(classes))]:
+                rule = "two tasks or more, none without a class, of the classes 0, 1, 2 and so on, each once"
+                raise UsageError(f"profile: an order is {short_repr(order)}; it must be {rule}")
+
     def runs_of(self) -> list[tuple[str, int, int]]:
         """Data set, case and seed of each run."""
         cases = {**dict.fromkeys(self.datasets, self.cases), **dict.fromkeys(self.in_case_1, (1,))}

@@ -30,7 +30,7 @@ VARIANTS: dict[str, Variant] = {
     "whole-memory": Variant("all of the memory at once", ("whole-memory",)),
     "adapting": Variant("compressor's normalisation adapts", ("adapting",)),
     "frozen": Variant("compressor frozen, nothing replayed", replay=False, no_replay=True, frozen=True),
-    "mixed-batches": Variant("new and memory in one batch", ("mixed-batches",)),
+    "mixed-batches": Variant("combined batches", ("mixed-batches",)),
     "group-norm": Variant("GroupNorm", no_replay=True, group_norm=True),
     "bits-8": Variant("latents of 8 bits", bits=8),
     "bits-4": Variant("latents of 4 bits", bits=4),

@@ -239,7 +239,7 @@ def test_a_run_that_fails_says_so_and_leaves_the_panel_usable(panel, monkeypatch
         ({"contents": "bits-4"}, "1: replay 25 %, latents of 4 bits", "22 of 90 images, as latents with their labels: 706 bytes"),
         ({"contents": "raw"}, "1: replay 25 %, images, nothing frozen", f"as images with their labels: {22 * 785:,} bytes"),
         ({"contents": "raw-frozen", "norm": True}, "1: replay 25 %, images, compressor frozen, GroupNorm", "as images"),
-        ({"training": ("mixed-batches",)}, "1: replay 25 %, one batch", "as latents"),
+        ({"training": ("mixed-batches",)}, "1: replay 25 %, combined batches", "as latents"),
         ({"contents": "raw", "replay": "frozen"}, "1: no replay, frozen", "Nothing is kept."),
     ],
 )  # fmt: skip
@@ -250,10 +250,18 @@ def test_what_the_memory_holds_and_how_it_is_replayed(panel, values, title, held
     assert held in panel.details.value
 
 
-def test_choices_that_do_not_go_together_are_refused_in_one_line(panel):
-    set_to(panel, contents="raw-frozen", training=("mixed-batches",))
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"contents": "raw-frozen", "training": ("mixed-batches",)}, "choices: with a frozen compressor, choose"),
+        ({"memory": 0.5}, "a memory of 0.5 % of 90 images does not hold two items"),
+        ({"memory": 3, "tasks": "01234 | 56 | 789"}, "a memory of 3 % of 36 images does not hold two items"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_in_one_line(panel, values, words):
+    set_to(panel, **values)
     run(panel)
-    assert "Nothing was run: choices: with a frozen compressor, choose one of" in panel.status.value
+    assert f"Nothing was run: {words}" in panel.status.value
     assert panel.kept == []
 
 

@@ -63,9 +63,14 @@ def test_a_budget_is_one_of_bytes(variant, images, items):
     assert items == images or kept.bytes + one_more > budget
 
 
-def test_a_budget_that_holds_no_two_items_is_refused():
-    with pytest.raises(UsageError, match="a memory of 1,450 bytes does not hold two items as images, nothing frozen"):
-        arms(Settings(memory_shares=(0.01,)), ["raw"], 1000)
+@pytest.mark.parametrize("variant", [name for name, variant in VARIANTS.items() if variant.replay])
+def test_a_budget_that_holds_no_two_items_is_refused(variant):
+    other = f" as {VARIANTS[variant].words}" if VARIANTS[variant].raw or VARIANTS[variant].bits < 32 else ""
+    least = 11 if VARIANTS[variant].raw else 3 if other else 2  # latents of 145 bytes; two images take 1,570
+    words = f"a memory of {least - 1} % of 100 images does not hold two items{other} .*choose at least {least} %"
+    with pytest.raises(UsageError, match=words):
+        arms(Settings(memory_shares=((least - 1) / 100,)), [variant], 100)
+    assert arms(Settings(memory_shares=(least / 100,), batch_size=3), [variant], 100)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 8])
@@ -111,7 +116,9 @@ def test_quantised_values_lie_within_half_a_step_on_few_levels(bits):
 @pytest.mark.parametrize("bits", [0, 9, 16, -1])
 def test_other_bits_are_refused(bits):
     with pytest.raises(UsageError, match=f"{bits} bits a value cannot be: choose 1 to 8, or 32"):
-        quantise(torch.zeros(2, 1, 6, 6), bits)
+        policy(dataclasses.replace(VARIANTS["bits-8"], bits=bits))(
+            torch.rand(9, 1, 6, 6), torch.zeros(9), 1.0, make_generator(0)
+        )
 
 
 def test_with_group_norm_an_image_is_judged_by_itself_in_every_mode():
