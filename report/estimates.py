@@ -50,7 +50,7 @@ def estimate(*parts: tuple[Runs, str, Reader, float]) -> Estimate | None:
     Parameters
     ----------
     parts : profile, data set, number and weight. All seeds that count have the same cases: as many, from the first one on, as
-        two seeds have; where no two seeds have any, as many as one has
+        three seeds have, for two give an interval three times as wide; where no three have any, as two have, or one
     """
     numbers = [
         {
@@ -69,7 +69,7 @@ def estimate(*parts: tuple[Runs, str, Reader, float]) -> Estimate | None:
         return Value(sum(w * t for w, t in zip(weights, terms, strict=True)), frozenset().union(*used))
 
     known = sorted({case for _, case in common})
-    for wanted in (2, 1):
+    for wanted in (3, 2, 1):
         for count in range(len(known), 0, -1):
             cases = known[:count]
             seeds = [s for s in sorted({seed for seed, _ in common}) if all((s, case) in common for case in cases)]

@@ -88,11 +88,24 @@ def test_the_seed_is_the_unit(beyond):
     assert len(found.value.sources) == 3
 
 
-def test_where_every_case_has_two_seeds_all_count(beyond, module):
-    module("edition").beyond["bounds"].records.append(bounds_record("mnist", 2, 1, 0.7))
+@pytest.mark.parametrize(
+    ("more", "without", "seeds", "cases"),  # seeds of case 2 beside its seed 0; of case 1 that are left out
+    [
+        ([1], [], (0, 1, 2), (1,)),  # three seeds of one case before two of two
+        ([1, 2], [], (0, 1, 2), (1, 2)),
+        ([1], [2], (0, 1), (1, 2)),
+        ([], [2], (0, 1), (1,)),
+    ],
+)
+def test_three_seeds_come_before_more_cases_and_two_after(beyond, module, more, without, seeds, cases):
+    records = module("edition").beyond["bounds"].records
+    records += [bounds_record("mnist", 2, seed, 0.7) for seed in more]
+    records[:] = [r for r in records if r["run"]["case"] == 2 or r["run"]["seed"] not in without]
     found = beyond.REPLAYED.accuracy("mnist", "old", "running")
-    assert (found.seeds, found.cases) == ((0, 1), (1, 2))
-    assert found.value == pytest.approx(((0.6 + 1.0) / 2 + (0.62 + 0.8) / 2) / 2)
+    assert (found.seeds, found.cases) == (seeds, cases)
+    of_case_2 = {0: 1.0, **dict.fromkeys(more, 0.8)}
+    by_seed = [(0.6 + 0.02 * seed + (of_case_2[seed] if 2 in cases else 0)) / len(cases) for seed in seeds]
+    assert found.value == pytest.approx(sum(by_seed) / len(by_seed))
 
 
 def test_one_seed_has_no_interval(beyond, module):

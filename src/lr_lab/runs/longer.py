@@ -60,7 +60,7 @@ def train(
             policy=fixed if name else memory.choose,
         )  # fmt: skip
         if share is not None:
-            fixed.images = sum(round(share * len(task.train)) for task in sequence.tasks[:-1])
+            fixed.images = sum(memory.count(share, len(task.train)) for task in sequence.tasks[:-1])
         fixed.sequence = sequence
         began, stamp, epochs = time.perf_counter(), provenance.stamp(compute), []
         while len(sequence.learned) < len(tasks):
