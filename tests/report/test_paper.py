@@ -115,7 +115,7 @@ def test_a_shade_can_be_told_without_colour(tables):
         (lambda p: p.words.hours(9000), "2.5 h"),
         (lambda p: p.words.comparison(None, 1, "above", "below"), "(not run)"),
         (lambda p: p.words.comparison(2, 1, "above", "below"), "above"),
-        (lambda p: p.facts.byte_shares(), "0.18, 0.92 and 4.59 %"),
+        (lambda p: p.facts.byte_shares(), "0.18, 0.92 and 4.59\xa0%"),
         (lambda p: p.facts.task_images(), 31_500),
     ],
 )
