@@ -132,7 +132,7 @@ class Runs:
 
 
 # Profiles that are shown in the paper, and have no document of their own.
-BEYOND = ("bounds", "training", "bytes", "unlike", "longer", "gap")
+BEYOND = ("bounds", "closed-forms", "training", "bytes", "unlike", "longer", "gap")
 if not find_profile(PROFILE).document:
     raise UsageError(f"profile {PROFILE} has no document of its own; its runs are shown in the document of `paper`")
 

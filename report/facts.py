@@ -94,7 +94,10 @@ def shares_of_images() -> str:
 
 def shares_of_pixels() -> str:
     """The memories as shares of the first task's pixels, as the original quotes them."""
-    return listed(f"{100 * pixel_share(1, 1) * share:.2f}" for share in ours.settings.memory_shares) + "\N{NO-BREAK SPACE}%"
+    return (
+        listed(f"{100 * pixel_share(1, 1) * share:.2f}" for share in ours.settings.memory_shares)
+        + "\N{NO-BREAK SPACE}%"
+    )
 
 
 def claim_counts() -> str:
@@ -182,7 +185,10 @@ def mnist_task_sizes() -> str:
 
 def byte_shares() -> str:
     """The memories as shares of the first task's bytes: uint8 images against float32 latents."""
-    return listed(f"{100 * 4 * pixel_share(1, 1) * share:.2f}" for share in ours.settings.memory_shares) + "\N{NO-BREAK SPACE}%"
+    return (
+        listed(f"{100 * 4 * pixel_share(1, 1) * share:.2f}" for share in ours.settings.memory_shares)
+        + "\N{NO-BREAK SPACE}%"
+    )
 
 
 def versions() -> str:

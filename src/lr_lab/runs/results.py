@@ -50,6 +50,18 @@ def summary(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
 
 
+def closed_forms(record: dict) -> pd.DataFrame:
+    """Classifiers in closed form on the frozen latents (`bounds.bounds`): test accuracy in percent by share of the old latents."""
+    import pandas as pd
+
+    found = {name: shares for name, shares in record["bounds"].items() if name != "joint"}
+    labels = [(name, f"{float(share):.0%}") for name, shares in found.items() for share in shares]
+    rows = [[f"{100 * value:.1f}" for value in values] for shares in found.values() for values in shares.values()]
+    return pd.DataFrame(
+        rows, pd.MultiIndex.from_tuples(labels, names=["classifier", "of the old latents"]), ["old", "new"]
+    )
+
+
 def longer_summary(record: dict) -> pd.DataFrame:
     """A run of several tasks at a glance: a row for each arm, for each evaluation mode its `sequence_measures` in percent."""
     import pandas as pd

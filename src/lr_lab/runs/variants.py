@@ -29,6 +29,7 @@ VARIANTS: dict[str, Variant] = {
     "memory-first": Variant("memory before the new batch", ("memory-first",)),
     "whole-memory": Variant("all of the memory at once", ("whole-memory",)),
     "adapting": Variant("compressor's normalisation adapts", ("adapting",)),
+    "closed-forms": Variant("no second task; classifiers in closed form", replay=False),
     "frozen": Variant("compressor frozen, nothing replayed", replay=False, no_replay=True, frozen=True),
     "mixed-batches": Variant("combined batches", ("mixed-batches",)),
     "group-norm": Variant("GroupNorm", no_replay=True, group_norm=True),

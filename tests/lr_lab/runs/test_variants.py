@@ -140,7 +140,7 @@ def test_every_variant_trains_and_the_paper_s_arms_stay_as_they_are(digits, tiny
     profile = dataclasses.replace(PROFILES["smoke"], variants=tuple(VARIANTS), joint=True, updates=3)
     found = execute.train(digits, CASES[1], 0, settings, profile=profile, compute=double)
     by_name = {(arm["arm"], arm.get("choice", "")): arm for arm in found["arms"]}
-    assert {choice for _, choice in by_name} == {*VARIANTS}
+    assert {choice for _, choice in by_name} == {*VARIANTS} - {"closed-forms"}  # which trains no second task
     for arm in paper["arms"]:
         assert by_name[arm["arm"], ""]["curve"] == arm["curve"]
     assert by_name["replay", "bits-4"]["memory_bytes"] <= by_name["replay", ""]["memory_bytes"]
