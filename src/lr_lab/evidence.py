@@ -13,6 +13,7 @@ Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Jo
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -32,7 +33,12 @@ class Deviation:
 
     def quantile(self, level: float) -> float:
         """The quantile of the t distribution with these degrees of freedom."""
-        return float(stats.t.ppf(level, self.freedom))
+        return _t(level, self.freedom)
+
+
+@functools.cache  # a paper asks for the same few again and again, and each takes a tenth of a millisecond
+def _t(level: float, freedom: int) -> float:
+    return float(stats.t.ppf(level, freedom))
 
 
 def pooled_deviation(groups: Iterable[Sequence[float]]) -> Deviation | None:

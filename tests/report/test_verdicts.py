@@ -112,14 +112,19 @@ def test_margins_are_those_that_were_set_before_the_second_seed(paper):
 
 def test_the_headline_has_the_mean_of_the_published_values_and_of_our_seeds(module):
     findings, published, edition = (module(name) for name in ("findings", "published", "edition"))
-    data = findings.stages().set_index(["dataset", "measure", "stage", "evaluation"])
+    data = findings.stages().set_index(["dataset", "measure", "stage", "evaluation"]).sort_index()
     row = data.loc["mnist", "old", "memory-0.01", "running"]
     theirs = published.published.query("dataset == 'mnist' and arm == 'replay' and memory_pixels_percent == 0.05")
     assert row.published == pytest.approx(theirs.original_test_accuracy.mean(), abs=1e-4)
     seeds = [edition.ours.values("mnist", case, "replay", "original_test", "running", 0.01) for case in (1, 2, 3, 4)]
     assert row.ours == pytest.approx(sum(map(sum, seeds)) / sum(map(len, seeds)), abs=5e-5)
     assert (row.cases, row.seeds) == (4, len(seeds[0]))
-    assert data.loc["mnist", "new"].index.get_level_values("stage").unique().tolist()[0] == "none"  # nothing before it
+    assert data.loc["mnist", "new"].index.get_level_values("stage").unique().tolist() == [
+        "memory-0.01",
+        "memory-0.05",
+        "memory-0.25",
+        "none",
+    ]  # no "before"
 
 
 @pytest.mark.parametrize("mode", ["running", "batch", "mixed"])
