@@ -13,9 +13,10 @@ from beyond_words import advised
 from edition import ours
 from provenance import percent
 from published import published_count
+from sourced import Value
 from titles import title
 from verdicts import counts, decided
-from words import NOT_RUN, comparison, listed
+from words import comparison, listed
 
 MEASURED = {
     "running": "under running statistics",
@@ -25,6 +26,7 @@ MEASURED = {
 """How an evaluation mode is measured, as the end of a sentence."""
 CONCLUDED = ours.repeated
 """The runs that the conclusions rest on."""
+SMALL, *_, LARGE = ours.settings.memory_shares
 
 
 def in_one_line() -> str:
@@ -78,14 +80,11 @@ def _judged() -> str:
 
 def central_claim() -> str:
     """What replay preserves in mixed test batches, and whether that is almost all, as the original says."""
-    small = ours.settings.memory_shares[0]
-    kept = findings.mean_accuracy("replay", "original_test", "mixed", small, CONCLUDED)
-    lost = findings.mean_accuracy("no-replay", "original_test", "mixed", runs=CONCLUDED)
-    before = findings.mean_accuracy("first-task", "test", "mixed", runs=CONCLUDED)
+    kept, lost, before = _old_classes()
     if kept is None or lost is None or before is None:
         return ""
     text = (
-        f"Without replay {percent(lost)} of old images are recognised, with {percent(small, 0)} kept {percent(kept)}, before "
+        f"Without replay {percent(lost)} of old images are recognised, with {percent(SMALL, 0)} kept {percent(kept)}, before "
         f"{percent(before)} (mixed test batches)."
     )
     return text + (f" Almost all is preserved {preserved}." if (preserved := _preserved()) else "")
@@ -93,17 +92,18 @@ def central_claim() -> str:
 
 def prevents_forgetting() -> str:
     """Whether the smallest memory keeps more than half of what is lost without replay, in mixed test batches, as a verb."""
-    kept, lost, before = (
-        findings.mean_accuracy(arm, measure, "mixed", share, CONCLUDED)
-        for arm, measure, share in (
-            ("replay", "original_test", ours.settings.memory_shares[0]),
-            ("no-replay", "original_test", None),
-            ("first-task", "test", None),
-        )
+    kept, lost, before = _old_classes()
+    middle = None if before is None or lost is None else (before + lost) / 2
+    return comparison(kept, middle, "prevents", "does not prevent")
+
+
+def _old_classes() -> tuple[Value | None, Value | None, Value | None]:
+    """Accuracy on old classes with the smallest memory, without replay, and before the second task."""
+    return (
+        findings.mean_accuracy("replay", "original_test", "mixed", SMALL, CONCLUDED),
+        findings.mean_accuracy("no-replay", "original_test", "mixed", runs=CONCLUDED),
+        findings.mean_accuracy("first-task", "test", "mixed", runs=CONCLUDED),
     )
-    if kept is None or lost is None or before is None:
-        return f"({NOT_RUN})"
-    return comparison(kept, (before + lost) / 2, "prevents", "does not prevent")
 
 
 def _preserved() -> str:
@@ -122,8 +122,7 @@ def _preserved() -> str:
 
 def mechanism() -> str:
     """Whether a batch of one task makes a test task-aware, from the errors with the largest memory."""
-    large = ours.settings.memory_shares[-1]
-    batch, running = (findings.errors("task", mode, large, runs=CONCLUDED) for mode in ("batch", "running"))
+    batch, running = (findings.errors("task", mode, LARGE, runs=CONCLUDED) for mode in ("batch", "running"))
     if batch is None or running is None or 2 * batch > running:
         return ""
     return (
