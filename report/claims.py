@@ -2,7 +2,8 @@
 
 A claim is a number for each seed (averaged over the cases of a data set) and the range in which the number has to lie. It
 holds if the confidence interval of the mean over seeds lies inside the range, fails if it lies outside, and is undecided if
-an end of the range lies in it. One seed has no interval, so it has no verdict.
+an end of the range lies in it. One seed has no interval, so it has no verdict. The claims of the original come first; those
+that are ours are measured by `beyond`.
 
 `python report/claims.py results.json` writes the ledger as JSON.
 """
@@ -14,20 +15,20 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
 import beyond
 from edition import Runs, ours
-from estimates import Estimate
+from estimates import Estimate, of_seeds
+from sourced import Value
 from verdicts import RULE
 
 from lr_core.models import IMAGE_PIXELS, LATENT_VALUES
 from lr_core.settings import EVALUATIONS
 from lr_lab import files
-from lr_lab.evidence import paired_effect
 from lr_lab.runs.profiles import find_profile
 
 PIXELS = {0.01: "0.05", 0.05: "0.23", 0.25: "1.15"}
@@ -61,29 +62,49 @@ class Run:
         return self._arms["no-replay" if share is None else "replay", share]
 
 
+Measure = Callable[[Runs, str], Estimate | None]
+"""Of the runs of the paper's profile and an evaluation mode."""
 Number = Callable[[Mapping[str, list[Run]]], float]
 """Of one seed: data set -> its runs, one for each case."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the original says, as a number of one seed and the range in which it has to lie (shares of the images)."""
+    """What is claimed, as a number and the range in which it has to lie (shares of the images)."""
 
     name: str
     where: str
     text: str
-    number: Number | None  # None where `beyond` measures it
+    measure: Measure
     measured: str
     least: float = -math.inf
     most: float = math.inf
     datasets: tuple[str, ...] = ()  # that the number needs
-    beyond: Callable[[str, str], Estimate | None] | None = (
-        None  # of (data set, mode): a claim of ours, with runs of its own
-    )
 
 
-def _mean(dataset: str, number: Callable[[Run], float]) -> Number:
-    return lambda seed: fmean(map(number, seed[dataset]))
+def _over_seeds(number: Number, *datasets: str) -> Measure:
+    """A number of each seed that has all cases of the data sets."""
+
+    def measure(runs: Runs, mode: str) -> Estimate | None:
+        by_seed: dict[int, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+        for record in runs.records:
+            if record["run"]["dataset"] in datasets:
+                by_seed[record["run"]["seed"]][record["run"]["dataset"]].append(Run(record, mode))
+        cases = find_profile(runs.profile).cases
+        return of_seeds(
+            {
+                seed: Value(number(found))
+                for seed, found in sorted(by_seed.items())
+                if all(len(found[name]) == len(cases) for name in datasets)
+            },
+            cases,
+        )
+
+    return measure
+
+
+def _mean(dataset: str, number: Callable[[Run], float]) -> Measure:
+    return _over_seeds(lambda seed: fmean(map(number, seed[dataset])), dataset)
 
 
 def _preserved(claim: str) -> list[Claim]:
@@ -142,18 +163,20 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "fashion-training", "section 6, Table 7", "Training accuracy is slightly lower on Fashion-MNIST than on MNIST.",
-        lambda seed: fmean(run.first_training for run in seed["mnist"])
-        - fmean(run.first_training for run in seed["fashion-mnist"]),
+        _over_seeds(
+            lambda seed: fmean(run.first_training for run in seed["mnist"])
+            - fmean(run.first_training for run in seed["fashion-mnist"]), "mnist", "fashion-mnist",
+        ),
         "MNIST less Fashion-MNIST", least=0.0, datasets=("mnist", "fashion-mnist"),
     ),
     Claim(
         "diverse-classes", "section 6", "More diverse classes need more memory.",
-        lambda seed: fmean(map(_drop, seed["kmnist"])) - fmean(map(_drop, seed["mnist"])),
+        _over_seeds(lambda seed: fmean(map(_drop, seed["kmnist"])) - fmean(map(_drop, seed["mnist"])), "mnist", "kmnist"),
         "drop of KMNIST less that of MNIST", least=0.0, datasets=("mnist", "kmnist"),
     ),
     Claim(
         "storage", "section 6", "A memory's share of the pixels is its share of the storage.",
-        lambda seed: 4 * LATENT_VALUES / IMAGE_PIXELS - LATENT_VALUES / IMAGE_PIXELS,
+        lambda runs, mode: Estimate(Value(4 * LATENT_VALUES / IMAGE_PIXELS - LATENT_VALUES / IMAGE_PIXELS), 0.0, (), ()),
         "share of bytes less share of pixels, of one image", least=-0.001, most=0.001,
     ),
 )  # fmt: skip
@@ -165,9 +188,14 @@ OURS = "ours, section on what goes beyond"
 def _ours(
     name: str, text: str, measured: str, profile: str, number: Callable[[str, str], Estimate | None], **options: float
 ) -> list[Claim]:
-    """A claim about each data set of a profile; of a pair of sets, about the first."""
+    """A claim about each data set of a profile; of a pair of sets, about the first. The number is of data set and mode."""
     names = dict.fromkeys(name.partition("+")[0] for name, *_ in find_profile(profile).runs_of())
-    return [Claim(name, OURS, text, None, measured, datasets=(each,), beyond=number, **options) for each in names]
+    return [
+        Claim(
+            name, OURS, text, lambda runs, mode, each=each: number(each, mode), measured, datasets=(each,), **options
+        )
+        for each in names
+    ]  # fmt: skip
 
 
 BEYOND: tuple[Claim, ...] = (
@@ -212,96 +240,42 @@ BEYOND: tuple[Claim, ...] = (
 class Entry:
     """One claim under one evaluation mode."""
 
-    name: str
-    where: str
-    text: str
-    datasets: tuple[str, ...]
-    measured: str
-    least: float
-    most: float
+    claim: Claim
     evaluation: str
-    seeds: tuple[int, ...]
-    mean: float | None
-    half_width: float | None  # of the confidence interval over seeds
-    verdict: str | None
+    estimate: Estimate | None
+    verdict: str | None  # None without an interval
 
 
-def verdict(numbers: Sequence[float], claim: Claim) -> tuple[float | None, str | None]:
-    """Half-width of the confidence interval, and "holds", "fails" or "undecided"; None for one seed."""
-    effect = paired_effect(numbers, RULE["confidence"])
-    if effect is None:
-        return None, None
-    return effect.half_width, _judge(effect.mean, effect.half_width, claim)
-
-
-def _judge(mean: float, half_width: float, claim: Claim) -> str:
-    low, high = mean - half_width, mean + half_width
-    if claim.least <= low and high <= claim.most:
+def verdict(estimate: Estimate | None, claim: Claim) -> str | None:
+    """ "holds", "fails" or "undecided"; None without an interval."""
+    if estimate is None or estimate.half_width is None:
+        return None
+    if estimate.inside(claim.least, claim.most):
         return "holds"
-    return "fails" if high < claim.least or low > claim.most else "undecided"
+    return "fails" if estimate.outside(claim.least, claim.most) else "undecided"
 
 
 def ledger(runs: Runs = ours) -> list[Entry]:
-    """Every claim under every evaluation mode. A seed counts if it has all cases of all data sets that a claim needs."""
+    """Every claim under every evaluation mode."""
     toy = find_profile(runs.profile).preliminary
     found = []
     for claim in (*CLAIMS, *(BEYOND if beyond.are_cited() else ())):
         for mode in EVALUATIONS:
-            if claim.beyond is not None:
-                found.append(_beyond_entry(claim, mode))
-                continue
-            assert claim.number is not None
-            seeds = _seeds(runs, claim, mode)
-            numbers = [claim.number(seed) for seed in seeds.values()]
-            if claim.datasets:
-                half_width, judged = verdict(numbers, claim)
-            else:  # arithmetic: no run is needed, and none can change it
-                numbers = [claim.number({})]
-                half_width, judged = 0.0, "holds" if claim.least <= numbers[0] <= claim.most else "fails"
-            found.append(
-                Entry(
-                    claim.name, claim.where, claim.text, claim.datasets, claim.measured, claim.least, claim.most, mode,
-                    tuple(seeds), fmean(numbers) if numbers else None, half_width, "toy" if toy and numbers else judged,
-                )
-            )  # fmt: skip
+            made = claim.measure(runs, mode)
+            found.append(Entry(claim, mode, made, "toy" if toy and made else verdict(made, claim)))
     return found
 
 
-def _beyond_entry(claim: Claim, mode: str) -> Entry:
-    assert claim.beyond is not None
-    made = claim.beyond(*claim.datasets, mode)
-    judged = None
-    if made is not None and made.half_width is not None:
-        judged = _judge(float(made.value), made.half_width, claim)
-    return Entry(
-        claim.name, claim.where, claim.text, claim.datasets, claim.measured, claim.least, claim.most, mode,
-        made.seeds if made else (), float(made.value) if made else None, made.half_width if made else None, judged,
-    )  # fmt: skip
-
-
-def _seeds(runs: Runs, claim: Claim, mode: str) -> dict[int, Mapping[str, list[Run]]]:
-    by_seed: dict[int, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for record in runs.records:
-        if record["run"]["dataset"] in claim.datasets:
-            by_seed[record["run"]["seed"]][record["run"]["dataset"]].append(Run(record, mode))
-    cases = len(find_profile(runs.profile).cases)
-    return {
-        seed: found
-        for seed, found in sorted(by_seed.items())
-        if all(len(found[name]) == cases for name in claim.datasets)
-    }
-
-
-def is_ours(entry: Entry) -> bool:
+def is_ours(claim: Claim) -> bool:
     """Whether the claim is not the original's."""
-    return entry.where == OURS
+    return claim.where == OURS
 
 
-def by_claim() -> dict[tuple[str, tuple[str, ...]], list[Entry]]:
-    """The entries of each claim and its data sets, one for each evaluation mode."""
-    found: dict[tuple[str, tuple[str, ...]], list[Entry]] = {}
+def by_claim() -> dict[Claim, list[Entry]]:
+    """The entries of each claim, one for each evaluation mode."""
+    found: dict[Claim, list[Entry]] = {}
     for entry in ledger():
-        found.setdefault((entry.name, entry.datasets), []).append(entry)
+        found.setdefault(entry.claim, []).append(entry)
     return found
 
 
@@ -317,8 +291,17 @@ def overall(entries: Sequence[Entry]) -> str | None:
 
 def as_json() -> str:
     """The ledger and what it is judged by."""
-    entries = [asdict(entry) | {"least": _finite(entry.least), "most": _finite(entry.most)} for entry in ledger()]
-    return json.dumps({"profile": ours.profile, "rule": RULE, "claims": entries}, indent=1) + "\n"
+    return json.dumps({"profile": ours.profile, "rule": RULE, "claims": list(map(_plain, ledger()))}, indent=1) + "\n"
+
+
+def _plain(entry: Entry) -> dict:
+    claim, made = entry.claim, entry.estimate
+    return {
+        "name": claim.name, "where": claim.where, "text": claim.text, "datasets": claim.datasets,
+        "measured": claim.measured, "least": _finite(claim.least), "most": _finite(claim.most),
+        "evaluation": entry.evaluation, "seeds": made.seeds if made else (), "mean": made and made.value,
+        "half_width": made and made.half_width, "verdict": entry.verdict,
+    }  # fmt: skip
 
 
 def _finite(value: float) -> float | None:

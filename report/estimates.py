@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals: `estimate`.
+"""Means over seeds with their intervals: `of_seeds` of numbers, `estimate` of records.
 
 The seed is the unit: a number is averaged over the cases of a data set within a seed, then over seeds. The interval is that of
 the mean over seeds.
@@ -6,7 +6,7 @@ the mean over seeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edition import Runs
@@ -43,6 +43,21 @@ class Estimate:
             and self.value + self.half_width <= most
         )
 
+    def outside(self, least: float, most: float) -> bool:
+        """Whether the interval and a range have nothing in common; never for one seed."""
+        return self.half_width is not None and (
+            self.value + self.half_width < least or self.value - self.half_width > most
+        )
+
+
+def of_seeds(numbers: Mapping[int, Value], cases: Sequence[int]) -> Estimate | None:
+    """The mean of one number for each seed, each of these cases; None without a seed."""
+    average = mean(numbers.values())
+    if average is None:
+        return None
+    effect = paired_effect(list(map(float, numbers.values())), RULE["confidence"])
+    return Estimate(average, effect.half_width if effect else None, tuple(numbers), tuple(cases))
+
 
 def estimate(*parts: tuple[Runs, str, Reader, float]) -> Estimate | None:
     """A weighted sum of numbers of the same seeds and cases; None where there is no such run.
@@ -74,9 +89,6 @@ def estimate(*parts: tuple[Runs, str, Reader, float]) -> Estimate | None:
             cases = known[:count]
             seeds = [s for s in sorted({seed for seed, _ in common}) if all((s, case) in common for case in cases)]
             if len(seeds) >= wanted:
-                averages = [mean(total((seed, case)) for case in cases) for seed in seeds]
-                average = mean(averages)
-                assert average is not None
-                effect = paired_effect([float(a) for a in averages if a is not None], RULE["confidence"])
-                return Estimate(average, effect.half_width if effect else None, tuple(seeds), tuple(cases))
+                averages = {seed: mean(total((seed, case)) for case in cases) for seed in seeds}
+                return of_seeds({seed: average for seed, average in averages.items() if average is not None}, cases)
     return None

@@ -102,8 +102,8 @@ def shares_of_pixels() -> str:
 
 def claim_counts() -> str:
     """How many of the original's claims hold, fail or hang on the evaluation mode, counted for each data set, in a sentence."""
-    entries = {key: each for key, each in claims.by_claim().items() if not claims.is_ours(each[0])}
-    found = Counter(claims.overall(each) for each in entries.values())
+    entries = [each for claim, each in claims.by_claim().items() if not claims.is_ours(claim)]
+    found = Counter(map(claims.overall, entries))
     kinds = ("holds", "fails", "depends on the mode", "undecided", "toy")
     judged = ", ".join(f"{found[kind]} “{kind}”" for kind in kinds if found[kind])
     open_ones = f"; {found[None]} have one seed or none and no verdict" if found[None] else ""

@@ -107,16 +107,21 @@ def _old_classes() -> tuple[Value | None, Value | None, Value | None]:
 
 
 def _preserved() -> str:
-    """With which memory almost all is preserved, by data set: the claims `preserved-` of the ledger in mixed test batches."""
+    """With which memory almost all is preserved, by data set: the claims `preserved-` of the ledger in mixed test batches.
+
+    Nothing of a data set where that is undecided.
+    """
     verdicts: dict[str, dict[float, str | None]] = {}
     for entry in claims.ledger():
-        if entry.evaluation == "mixed" and entry.half_width is not None and entry.name in claims.PRESERVED:
-            verdicts.setdefault(entry.datasets[0], {})[claims.PRESERVED[entry.name]] = entry.verdict
+        if entry.evaluation == "mixed" and entry.claim.name in claims.PRESERVED:
+            verdicts.setdefault(entry.claim.datasets[0], {})[claims.PRESERVED[entry.claim.name]] = entry.verdict
     parts: dict[str, list[str]] = {}
     for name, found in verdicts.items():
         enough = next((share for share, verdict in found.items() if verdict == "holds"), None)
-        phrase = "by no memory" if enough is None else f"by {percent(enough, 0)}"
-        parts.setdefault(phrase, []).append(title(name))
+        if enough is not None:
+            parts.setdefault(f"by {percent(enough, 0)}", []).append(title(name))
+        elif set(found.values()) == {"fails"}:
+            parts.setdefault(f"not even by {percent(max(found), 0)}", []).append(title(name))
     return ", ".join(f"{phrase} on {listed(names)}" for phrase, names in parts.items())
 
 

@@ -269,8 +269,9 @@ def test_advice_is_given_where_every_data_set_bears_it_out(beyond, module):
 
 
 def test_claims_of_ours_are_in_the_ledger(beyond, module):
-    entries = {e.name: e for e in module("claims").ledger() if e.datasets == ("mnist",) and e.evaluation == "running"}
+    ledger = module("claims").ledger()
+    entries = {e.claim.name: e for e in ledger if e.claim.datasets == ("mnist",) and e.evaluation == "running"}
     verdicts = {name: entries[name].verdict for name in ("gaussians", "modes-agree", "fewer-bits", "other-set")}
     assert verdicts == {"gaussians": "holds", "modes-agree": "fails", "fewer-bits": "holds", "other-set": "holds"}
     assert entries["fixed-size"].verdict == "holds"
-    assert entries["stability-gap"].seeds == (0, 1, 2)
+    assert entries["stability-gap"].estimate.seeds == (0, 1, 2)

@@ -17,7 +17,7 @@ def claims(module):
 
 
 def claim(claims, least=-math.inf, most=math.inf):
-    return claims.Claim("made-up", "nowhere", "Something.", lambda seed: 0.0, "a number", least, most)
+    return claims.Claim("made-up", "nowhere", "Something.", lambda runs, mode: None, "a number", least, most)
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,8 @@ def claim(claims, least=-math.inf, most=math.inf):
     ],
 )
 def test_a_claim_is_judged_by_the_interval_of_its_seeds(claims, numbers, least, most, expected):
-    half_width, verdict = claims.verdict(numbers, claim(claims, least, most))
-    assert verdict == expected
-    assert (half_width is None) == (expected is None)
+    made = claims.of_seeds(dict(enumerate(map(claims.Value, numbers))), cases=[1])
+    assert claims.verdict(made, claim(claims, least, most)) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_a_claim_is_judged_by_the_interval_of_its_seeds(claims, numbers, least, 
     ],
 )
 def test_one_word_over_the_modes(claims, by_mode, expected):
-    entries = [claims.Entry("", "", "", (), "", 0, 1, "", (), 0.0, 0.0, verdict) for verdict in by_mode]
+    entries = [claims.Entry(claim(claims), "", None, verdict) for verdict in by_mode]
     assert claims.overall(entries) == expected
 
 
@@ -77,7 +76,7 @@ def ledger(claims, paper):
     def judged(records):
         runs = paper.edition.Runs("paper", REPORT)
         runs.__dict__["records"] = records
-        return {(e.name, *e.datasets): e for e in claims.ledger(runs) if e.evaluation == "mixed"}
+        return {(e.claim.name, *e.claim.datasets): e for e in claims.ledger(runs) if e.evaluation == "mixed"}
 
     return judged
 
@@ -86,22 +85,23 @@ def test_numbers_are_averaged_over_cases_and_judged_over_seeds(ledger):
     records = [run("mnist", case, seed, old=0.9 + 0.01 * case) for case in (1, 2, 3, 4) for seed in (0, 1)]
     found = ledger(records)
     small = found["preserved-0.05", "mnist"]
-    assert small.mean == pytest.approx(0.98 - 0.925)
-    assert (small.seeds, small.half_width, small.verdict) == ((0, 1), pytest.approx(0), "fails")  # 5.5 points, not 5
+    assert small.estimate.value == pytest.approx(0.98 - 0.925)
+    assert (small.estimate.seeds, small.estimate.half_width) == ((0, 1), pytest.approx(0))
+    assert small.verdict == "fails"  # 5.5 points, not 5
     assert found["forgotten", "mnist"].verdict == "holds"
     assert found["test-indifferent", "mnist"].verdict == "holds"
-    assert found["forgotten", "kmnist"].mean is None
+    assert found["forgotten", "kmnist"].estimate is None
 
 
 def test_a_seed_that_lacks_a_case_does_not_count(ledger):
     records = [run("mnist", case, 0, old=0.9) for case in (1, 2, 3, 4)]
     found = ledger([*records, run("mnist", 1, 1, old=0.1)])["preserved-0.05", "mnist"]
-    assert (found.seeds, found.mean, found.verdict) == ((0,), pytest.approx(0.08), None)
+    assert (found.estimate.seeds, found.estimate.value, found.verdict) == ((0,), pytest.approx(0.08), None)
 
 
 def test_shares_of_pixels_are_no_shares_of_storage(ledger):
     found = ledger([])["storage",]
-    assert found.mean == pytest.approx(3 * 36 / 784)
+    assert found.estimate.value == pytest.approx(3 * 36 / 784)
     assert found.verdict == "fails"
 
 
