@@ -54,7 +54,7 @@ PDF := report/_output/latent-replay.pdf
 TABLES := report/_output/results.csv report/_output/results.json
 PAGES := report/_output/notebooks/index.html
 SOURCES := $(wildcard $(addprefix report/,*.qmd *.py *.bib _quarto.yml) data/*.csv data/*.toml benchmarks/results/*.json) \
-  $(shell find src $(addprefix report/,render theme figures explorer trainer interactive notebook) -type f ! -path '*/__pycache__/*' 2>/dev/null)
+  $(shell find src $(addprefix report/,analysis sentences tables drawings render theme figures explorer trainer interactive notebook) -type f ! -path '*/__pycache__/*' 2>/dev/null)
 # The folders too: a record that was removed leaves no other trace.
 RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
 NOTEBOOKS := $(wildcard report/runs/*/*.ipynb)
@@ -80,7 +80,7 @@ $(HTML) $(PDF) &: $(SOURCES) $(RECORDS) $(READY)
 	@$(call render)
 $(TABLES) &: $(SOURCES) $(RECORDS) $(READY)
 	@$(PY) -m lr_lab results $(firstword $(TABLES)) >/dev/null
-	@$(PY) report/claims.py $(lastword $(TABLES))
+	@$(PY) report/ledger.py $(lastword $(TABLES))
 # After the paper: Quarto may clear its output folder first.
 $(PAGES): $(HTML) $(NOTEBOOKS) $(COMMITS)
 	@$(call pages)

@@ -15,10 +15,9 @@ from torch.nn import functional as F
 from workload import CHROMIUM, serve
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+from lr_core import models  # noqa: E402
 from trainer.kernel import BINARY, Kernel  # noqa: E402
 from trainer.offered import MEMORIES, NEW, RATE, data_file  # noqa: E402
-
-from lr_core import models  # noqa: E402
 
 PAIRS = 10  # of updates, in a round
 MEMORY = MEMORIES[-1]

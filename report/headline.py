@@ -8,14 +8,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import drawings
-
+from drawings import figures
 from lr_lab import files, plots
 
 
 def picture() -> str:
     """The headline figure as an SVG document on white, for pages that may be dark."""
-    head, rest = plots.svg(drawings.headline_figure()).split(">", 1)
+    head, rest = plots.svg(figures.headline_figure()).split(">", 1)
     return f'{head}><rect width="100%" height="100%" fill="white"/>{rest}'
 
 

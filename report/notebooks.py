@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import archive
 import click
 import jinja2
-from words import hours
 
+import archive
 from lr_core.errors import LatentReplayError
 from lr_lab.data import catalogue
 from lr_lab.files import absolute, write_atomically
 from lr_lab.runs import results, store
 from lr_lab.runs.profiles import RESULTS
+from sentences.words import hours
 
 HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "notebook"

@@ -195,7 +195,7 @@ def rendered(tmp_path_factory):
         ["report/render", "--output-dir", folder],
         ["report/notebooks.py", "--output-dir", folder],
         ["-m", "lr_lab", "results", folder / "results.csv"],
-        ["report/claims.py", folder / "results.json"],
+        ["report/ledger.py", folder / "results.json"],
     ):
         subprocess.run(
             [sys.executable, *command],
@@ -235,8 +235,11 @@ def module():
 @pytest.fixture(scope="module")
 def paper(module):
     """The modules that numbers of the paper come from."""
-    names = ("edition", "facts", "findings", "provenance", "published", "sourced", "titles", "verdicts", "words")
-    return SimpleNamespace(**{name: module(name) for name in names})
+    names = {
+        "analysis": ("edition", "findings", "published", "sourced", "verdicts"),
+        "sentences": ("facts", "provenance", "titles", "words"),
+    }
+    return SimpleNamespace(**{name: module(f"{folder}.{name}") for folder in names for name in names[folder]})
 
 
 @pytest.fixture(scope="module")
@@ -246,4 +249,4 @@ def tables(module):
 
 @pytest.fixture(scope="module")
 def drawings(module):
-    return module("drawings")
+    return module("drawings.figures")

@@ -9,15 +9,13 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
+from IPython.display import Markdown
+
 import interactive
 import thumbnails
-from charts import ARM_COLOURS
-from edition import Runs, ours
-from IPython.display import Markdown
-from provenance import page as notebook
-from published import MEASURES, published_value
-from tables import shade
-
+from analysis.edition import Runs, ours
+from analysis.published import MEASURES, published_value
+from drawings.charts import ARM_COLOURS
 from lr_core.experiment import arm_name
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
@@ -25,6 +23,8 @@ from lr_lab.data import catalogue
 from lr_lab.plots.runs import second_task_arms
 from lr_lab.runs import results
 from lr_lab.runs.profiles import find_profile
+from sentences.provenance import page as notebook
+from tables import shade
 
 HERE = Path(__file__).parent
 SHEETS = HERE.parent / "figures" / "points"

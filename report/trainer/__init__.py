@@ -9,14 +9,14 @@ import base64
 import json
 from pathlib import Path
 
-import interactive
 import numpy as np
-from charts import ARM_COLOURS
-from edition import Runs, ours
 from IPython.display import Markdown
-from published import published_value
 from safetensors import safe_open
 
+import interactive
+from analysis.edition import Runs, ours
+from analysis.published import published_value
+from drawings.charts import ARM_COLOURS
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue

@@ -219,7 +219,7 @@ def checkout(tmp_path: Path) -> Path:
         "scripts/packages.py "*) [ ! -e no-network ] && echo pip >> log;;
         "report/render "*) mkdir -p "$4" && touch "$4/index.html" "$4/latent-replay.pdf" && echo "render $LR_PROFILE" >> log;;
         "report/notebooks.py "*) mkdir -p "$3/notebooks" && touch "$3/notebooks/index.html" && echo "pages $LR_PROFILE" >> log;;
-        "report/claims.py "*) echo "$*" >> log;;
+        "report/ledger.py "*) echo "$*" >> log;;
         "-m lr_lab "*) echo "$*" >> log;;
         --version|-c*) echo "Python 3.11.2";;
         *) echo "unexpected: $*" >&2; exit 9;;
@@ -452,7 +452,7 @@ def test_reproduce_trains_then_renders(checkout: Path):
         "-m lr_lab grid --profile paper",
         "render ",
         "-m lr_lab results report/_output/results.csv",
-        "report/claims.py report/_output/results.json",
+        "report/ledger.py report/_output/results.json",
         "pages ",
     ]
 

@@ -51,7 +51,7 @@ def bounds_record(dataset, case, seed, old=0.5, new=0.9):
 @pytest.fixture
 def beyond(module, monkeypatch):
     """Three seeds of case 1 of MNIST with every profile; of case 2, seed 0 alone. Seeds differ by 0.02."""
-    edition, made = module("edition"), {name: [] for name in module("edition").BEYOND}
+    edition, made = module("analysis.edition"), {name: [] for name in module("analysis.edition").BEYOND}
     for seed in range(3):
         old = 0.5 + 0.02 * seed
         made["bounds"].append(bounds_record("mnist", 1, seed, old))
@@ -66,18 +66,18 @@ def beyond(module, monkeypatch):
             arms.append(arm("no-replay", None, 0.0, 0.97))
             made["unlike"].append(record("unlike", f"mnist+{other}", 1, seed, arms))
         updates = {"old": {mode: [0.9, 0.3 + 0.01 * seed] + [0.5] * 63 for mode in MODES}}
-        arms = [arm(*key[:1], None, 0.5, 0.9, key[1], updates=updates) for key in module("beyond").GAPS]
+        arms = [arm(*key[:1], None, 0.5, 0.9, key[1], updates=updates) for key in module("analysis.beyond").GAPS]
         made["gap"].append(record("gap", "mnist", 1, seed, arms))
         matrix = [[0.99], [0.9, 0.95], [0.8, 0.8, 0.9], [0.7, 0.7, 0.7, 0.9], [0.6, 0.6, 0.6, 0.6, 0.6 + 0.05 * seed]]
         arms = [
             {"arm": a, "choice": c, "seconds": 60.0, "epochs": [3] * 5, "matrix": dict.fromkeys(MODES, matrix)}
-            for a, c in module("beyond").MEMORIES
+            for a, c in module("analysis.beyond").MEMORIES
         ]
         made["longer"].append(record("longer", "mnist", 1, seed, arms))
     made["bounds"].append(bounds_record("mnist", 2, 0, 0.9))
     for name, records in made.items():
         monkeypatch.setitem(edition.beyond[name].__dict__, "records", records)
-    return module("beyond")
+    return module("analysis.beyond")
 
 
 def test_the_seed_is_the_unit(beyond):
@@ -98,7 +98,7 @@ def test_the_seed_is_the_unit(beyond):
     ],
 )
 def test_three_seeds_come_before_more_cases_and_two_after(beyond, module, more, without, seeds, cases):
-    records = module("edition").beyond["bounds"].records
+    records = module("analysis.edition").beyond["bounds"].records
     records += [bounds_record("mnist", 2, seed, 0.7) for seed in more]
     records[:] = [r for r in records if r["run"]["case"] == 2 or r["run"]["seed"] not in without]
     found = beyond.REPLAYED.accuracy("mnist", "old", "running")
@@ -109,7 +109,7 @@ def test_three_seeds_come_before_more_cases_and_two_after(beyond, module, more, 
 
 
 def test_one_seed_has_no_interval(beyond, module):
-    records = module("edition").beyond["bounds"].records
+    records = module("analysis.edition").beyond["bounds"].records
     records[:] = [records[0]]
     found = beyond.REPLAYED.accuracy("mnist", "old", "running")
     assert (found.half_width, found.sign) == (None, 0)
@@ -152,7 +152,7 @@ def test_what_another_set_costs_is_more_than_its_own_does(beyond, module):
     beyond.beyond["unlike"].records[1]["arms"][2]["accuracy"]["mixed"]["test"] -= 0.03  # mnist+fashion-mnist, seed 0
     pair, dearest = beyond.dearest_pair("mixed")
     assert (pair, dearest.value) == ("mnist+fashion-mnist", pytest.approx(other - own + 0.03 / 3))
-    assert "MNIST, then Fashion" in module("beyond_words").dearest("mixed").data
+    assert "MNIST, then Fashion" in module("sentences.beyond_words").dearest("mixed").data
 
 
 def test_a_dip_is_accuracy_after_an_epoch_less_the_lowest_of_the_first_updates(beyond):
@@ -179,17 +179,17 @@ def test_bytes(beyond):
 
 @pytest.mark.parametrize("name", ["bounds", "training", "memory_bytes", "unlike", "longer", "gap"])
 def test_every_figure_has_its_data_and_a_description(beyond, module, name):
-    drawn = getattr(module("beyond_figures"), name)().data
+    drawn = getattr(module("drawings.beyond_figures"), name)().data
     assert "MNIST: from " in drawn
     profile = "bytes" if name == "memory_bytes" else name
-    origin = module("drawings").origin(f"beyond-{profile}").data
+    origin = module("drawings.figures").origin(f"beyond-{profile}").data
     assert f"python -m lr_lab grid --profile {profile} --force" in origin
     assert "CSV" in origin
 
 
 @pytest.mark.parametrize("name", ["bounds", "training", "bytes", "unlike", "longer", "gap"])
 def test_a_figure_is_the_same_bytes_whatever_the_user_has_set_and_on_every_processor(beyond, module, name):
-    data, draw = getattr(beyond, f"{name}_table")(), getattr(module("beyond_figures"), f"_draw_{name}")
+    data, draw = getattr(beyond, f"{name}_table")(), getattr(module("drawings.beyond_figures"), f"_draw_{name}")
     expected = plots.svg(draw(data))
     with mpl.rc_context(OF_A_USER):
         assert plots.svg(draw(data)) == expected
@@ -199,18 +199,18 @@ def test_a_figure_is_the_same_bytes_whatever_the_user_has_set_and_on_every_proce
 
 @pytest.mark.parametrize("name", ["bounds", "training", "memory_bytes", "unlike", "longer", "gap"])
 def test_without_runs_a_figure_says_so(beyond, module, name):
-    for runs in module("edition").beyond.values():
+    for runs in module("analysis.edition").beyond.values():
         runs.records.clear()
-    assert getattr(module("beyond_figures"), name)().data.endswith("not run.*")
+    assert getattr(module("drawings.beyond_figures"), name)().data.endswith("not run.*")
 
 
 def test_an_axis_holds_every_interval(beyond, module):
     data = beyond.training_table()
     data.loc[0, ["accuracy", "half_width"]] = 0.41, 0.22
-    figure = module("beyond_figures")._draw_training(data)
+    figure = module("drawings.beyond_figures")._draw_training(data)
     assert figure.axes[0].get_xlim()[0] == pytest.approx(0.16)
     data.loc[0, "half_width"] = 0.5  # no accuracy is below 0
-    assert module("beyond_figures")._draw_training(data).axes[0].get_xlim()[0] == pytest.approx(-0.03)
+    assert module("drawings.beyond_figures")._draw_training(data).axes[0].get_xlim()[0] == pytest.approx(-0.03)
 
 
 def test_pairs_of_sets_are_shown_without_replay_too(beyond):
@@ -222,7 +222,7 @@ def test_pairs_of_sets_are_shown_without_replay_too(beyond):
 
 
 def test_captions_say_what_means_are_over(beyond, module):
-    figures, runs = module("beyond_figures"), module("edition").beyond
+    figures, runs = module("drawings.beyond_figures"), module("analysis.edition").beyond
     assert {figures.seeds(name) for name in ("unlike", "longer", "gap")} == {"three seeds"}
     assert figures.gap_cases() == "case 1"
     runs["unlike"].records.pop()
@@ -242,7 +242,7 @@ def test_captions_say_what_means_are_over(beyond, module):
 
 
 def test_sentences(beyond, module):
-    words = module("beyond_words")
+    words = module("sentences.beyond_words")
     found = words.by_set("bounds", lambda name: beyond.REPLAYED.accuracy(name, "old", "running")).data
     assert found.startswith("[62.0\xa0±\xa05.0\xa0%]")
     assert found.endswith("(MNIST)")
@@ -255,21 +255,21 @@ def test_sentences(beyond, module):
 
 
 def test_advice_is_given_where_every_data_set_bears_it_out(beyond, module):
-    said = module("beyond_words").advice().data
+    said = module("sentences.beyond_words").advice().data
     assert "- Store latents in 4 bits" in said
     assert "old classes [+3.0\xa0±\xa00.0]" in said
     assert "new classes [+0.0\xa0±\xa00.0]" in said  # what it costs
     assert "one batch" not in said  # the gap is 10 points
     assert "GroupNorm" in said  # not worse
-    records = module("edition").beyond["bytes"].records
+    records = module("analysis.edition").beyond["bytes"].records
     records[:] = records[:1]
-    said = module("beyond_words").advice().data
+    said = module("sentences.beyond_words").advice().data
     assert "4 bits" not in said  # one seed says nothing
     assert "Count a memory in bytes" in said  # needs no run
 
 
 def test_claims_of_ours_are_in_the_ledger(beyond, module):
-    ledger = module("claims").ledger()
+    ledger = module("analysis.claims").ledger()
     entries = {e.claim.name: e for e in ledger if e.claim.datasets == ("mnist",) and e.evaluation == "running"}
     verdicts = {name: entries[name].verdict for name in ("gaussians", "modes-agree", "fewer-bits", "other-set")}
     assert verdicts == {"gaussians": "holds", "modes-agree": "fails", "fewer-bits": "holds", "other-set": "holds"}

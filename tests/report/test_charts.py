@@ -79,7 +79,7 @@ def shorter(record):
 
 def judged():
     """One number of each verdict and one without, under two modes, in two cases; differences of 1 to 90 points."""
-    from verdicts import Judged
+    from analysis.verdicts import Judged
 
     numbers = [
         ("reproduced", 0.012345, 0.02), ("small systematic shift", -0.011, 0.004), ("inconclusive", 0.05, 0.3),
@@ -93,7 +93,7 @@ def judged():
     ]
 
 
-MODULES = ("charts", "verdict_charts", "schematic")
+MODULES = ("drawings.charts", "drawings.verdict_charts", "drawings.schematic")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ REPORT = Path(__file__).resolve().parents[2] / "report"
 
 @pytest.fixture
 def claims(module):
-    return module("claims")
+    return module("analysis.claims")
 
 
 def claim(claims, least=-math.inf, most=math.inf):
@@ -106,8 +106,8 @@ def test_shares_of_pixels_are_no_shares_of_storage(ledger):
 
 
 def test_committed_verdicts_follow_from_the_records(claims, paper, tmp_path):
-    """Who adds records writes them anew: `python report/claims.py report/claims.json`."""
-    command = [sys.executable, REPORT / "claims.py", tmp_path / "claims.json"]
+    """Who adds records writes them anew: `python report/ledger.py report/claims.json`."""
+    command = [sys.executable, REPORT / "ledger.py", tmp_path / "claims.json"]
     subprocess.run(command, check=True, timeout=100)
     now, committed = (json.loads((folder / "claims.json").read_text()) for folder in (tmp_path, REPORT))
     assert now["rule"] == committed["rule"]
@@ -136,7 +136,7 @@ def test_effects_are_paired_by_seed(module, paper):
     runs.__dict__["records"] = [
         with_old("mnist", case, seed, running=0.5, batch=0.6 + 0.1 * seed) for case in (1, 2, 3, 4) for seed in (0, 1)
     ] + [with_old("kmnist", 1, 0, 0.5, 0.6)]  # one case of four, and one seed
-    found = {(name, dataset): (effect, p) for name, dataset, effect, p in module("effects").effects(runs)}
+    found = {(name, dataset): (effect, p) for name, dataset, effect, p in module("analysis.effects").effects(runs)}
     assert {dataset for _, dataset in found} == {"mnist"}
     leak, p = found["batch less running statistics", "mnist"]
     assert (leak.mean, leak.seeds) == (pytest.approx(0.15), 2)  # 10 points with one seed, 20 with the other

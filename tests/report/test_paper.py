@@ -93,7 +93,8 @@ def test_a_difference_is_shaded_by_its_size(tables, difference, shade):
     assert tables.shade(difference) == shade
 
 
-def test_a_shade_can_be_told_without_colour(tables):
+def test_a_shade_can_be_told_without_colour(module):
+    tables = module("tables.published_beside_ours")
     assert len(set(tables.FILLINGS)) == len(tables.STEPS) + 1
     spans = re.findall(r"\[([^\]]*)\]\{\.diff-(\d)\}", tables.legend().data)
     assert [int(shade) for _, shade in spans] == [0, 1, 2, 3, 4]
@@ -136,12 +137,11 @@ def written(record, run_id, tmp_path):
         ("LR_RUNS", "no/such/folder", "no/such/folder: there is no such folder"),
     ],
 )
-def test_a_report_of_what_is_not_there_is_one_line(module, monkeypatch, variable, value, words):
+def test_a_report_of_what_is_not_there_is_one_line(paper, monkeypatch, variable, value, words):
     """The error of the first cell. That the report shows one line of it, test_render.py tests."""
     monkeypatch.setenv(variable, value)
-    monkeypatch.delitem(sys.modules, "edition", raising=False)
     with pytest.raises(LatentReplayError, match=words) as refused:
-        list(module("edition").ours.records)
+        list(runpy.run_path(paper.edition.__file__)["ours"].records)
     assert len(str(refused.value).splitlines()) == 1
 
 
@@ -239,7 +239,7 @@ def test_a_title_that_the_pdf_cannot_show_gives_a_warning(paper, digits, data_ro
 
 def test_lr_runs_may_begin_with_a_tilde(tmp_path):
     environment = os.environ | {"HOME": str(tmp_path), "LR_RUNS": "~/runs", "PYTHONPATH": str(REPORT)}
-    command = [sys.executable, "-c", "import edition; print(edition.RUNS)"]
+    command = [sys.executable, "-c", "from analysis import edition; print(edition.RUNS)"]
     assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout.strip() == str(
         tmp_path / "runs"
     )
@@ -267,7 +267,7 @@ def test_values_come_from_the_right_arm(paper, record, monkeypatch):
     ],
 )
 def test_times_are_of_all_cases_and_seeds(paper, module, monkeypatch, seconds, times, machines):
-    cost = module("cost")
+    cost = module("sentences.cost")
     records = [
         {"run": {"dataset": "mnist", "case": case, "seed": seed},
          "arms": [{"seconds": each, "epochs": 10, "provenance": {"processor": f"P{case}"}}]}
@@ -474,4 +474,4 @@ def test_other_readings_are_no_paper_of_their_own(monkeypatch):
     monkeypatch.setenv("LR_PROFILE", "choices")
     monkeypatch.syspath_prepend(REPORT)
     with pytest.raises(UsageError, match="profile choices has no document of its own"):
-        runpy.run_path(str(REPORT / "edition.py"))
+        runpy.run_path(str(REPORT / "analysis" / "edition.py"))

@@ -20,7 +20,7 @@ def arm(name, share, old, new, **more):
 @pytest.fixture
 def readings(module, monkeypatch):
     """With one run of ours, MNIST case 1 seed 0, probed, and the same with momentum carried over."""
-    readings, edition = module("readings"), module("edition")
+    readings, edition = module("analysis.readings"), module("analysis.edition")
     probes = {"batch": {"50": [0.91, 0.96]}, "reestimated": {"memory": [0.80, 0.95], "all": [0.70, 0.94]}}
     run = {"dataset": "mnist", "case": 1, "seed": 0}
     ours = {
@@ -72,14 +72,14 @@ def test_what_was_not_measured_is_not_compared(readings, reading, mode):
 
 
 def test_a_choice_is_compared_with_the_same_seed_alone(readings, module):
-    module("edition").choices.records[0]["run"] = {"dataset": "mnist", "case": 1, "seed": 1}
+    module("analysis.edition").choices.records[0]["run"] = {"dataset": "mnist", "case": 1, "seed": 1}
     readings.pairs.cache_clear(), readings.distances.cache_clear()
     assert readings.distance("carry-optimizer", "replay", "original_test", "batch") is None
 
 
 def test_the_nearest_reading_is_said(readings, module):
     assert readings.nearest("replay", "original_test", "batch").reading == "carry-optimizer"
-    said = module("facts").nearest_readings().data
+    said = module("sentences.facts").nearest_readings().data
     assert "old classes, replay: *momentum carried over*, [0.9]{" in said
     assert "instead of [3.9]{" in said
     assert "new classes, replay: none comes closer by half a point" in said
@@ -93,12 +93,14 @@ def test_the_largest_shift_is_of_a_trained_choice(readings):
 def test_the_largest_published_baseline_is_found(readings, module):
     found = readings.baseline()
     assert found is None  # MNIST, case 3, is not among the runs
-    module("edition").ours.records[0]["run"]["case"] = module("edition").choices.records[0]["run"]["case"] = 3
+    module("analysis.edition").ours.records[0]["run"]["case"] = module("analysis.edition").choices.records[0]["run"][
+        "case"
+    ] = 3
     readings.pairs.cache_clear(), readings._by_number.cache_clear()
     found = readings.baseline()
     assert (found.dataset, found.case, found.published, found.ours) == ("mnist", 3, 0.2003, 0)
     assert (found.reading, found.other) == ("epochs 5", 0.05)  # momentum carried over keeps 0.04
-    assert "*at most 5 epochs* keeps most" in module("facts").largest_baseline().data
+    assert "*at most 5 epochs* keeps most" in module("sentences.facts").largest_baseline().data
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,9 @@ def test_the_largest_published_baseline_is_found(readings, module):
 )
 def test_which_reading_explains_a_number(readings, module, kind, share, mean, half_width, words):
     arm, measure = kind
-    judged = module("verdicts").Judged("mnist", arm, share, measure, 1, "batch", PUBLISHED[kind], mean, 3, half_width)
+    judged = module("analysis.verdicts").Judged(
+        "mnist", arm, share, measure, 1, "batch", PUBLISHED[kind], mean, 3, half_width
+    )
     assert readings.explains(judged) == words
 
 

@@ -598,7 +598,7 @@ def test_the_papers_runs_stand_beside(opened, make):
     assert [row.split("\t")[0].split(",")[0] for row in rows[1:]] == ["no memory"] * 2 + ["1 %"] * 2 + ["5 %"] * 2
     records = [
         r
-        for r in importlib.import_module("edition").ours.records
+        for r in importlib.import_module("analysis.edition").ours.records
         if (r["run"]["dataset"], r["run"]["case"]) == ("kmnist", 1)
     ]
     ours = [arm["accuracy"] for record in records for arm in record["arms"] if arm["memory_share"] == 0.01]

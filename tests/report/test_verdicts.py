@@ -61,10 +61,10 @@ def test_one_seed_gives_neither_interval_nor_verdict(seeds):
 
 
 def test_one_seed_has_no_figure_of_intervals(seeds, module, monkeypatch):
-    monkeypatch.setattr(module("drawings"), "_runs_of", lambda *_: "")  # of runs that took no time
+    monkeypatch.setattr(module("drawings.figures"), "_runs_of", lambda *_: "")  # of runs that took no time
     for spread, shown in (((0.001,), "*MNIST: no verdict yet, as cases have one seed.*"), ((-0.001, 0.001), "![](")):
         seeds(0.0, *spread)
-        assert module("drawings").verdict_strips("mnist").data.startswith(shown)
+        assert module("drawings.figures").verdict_strips("mnist").data.startswith(shown)
 
 
 def test_a_data_set_has_verdicts_once_all_its_cases_have_two_seeds(seeds, paper):
@@ -111,7 +111,7 @@ def test_margins_are_those_that_were_set_before_the_second_seed(paper):
 
 
 def test_the_headline_has_the_mean_of_the_published_values_and_of_our_seeds(module):
-    findings, published, edition = (module(name) for name in ("findings", "published", "edition"))
+    findings, published, edition = (module(f"analysis.{name}") for name in ("findings", "published", "edition"))
     data = findings.stages().set_index(["dataset", "measure", "stage", "evaluation"]).sort_index()
     row = data.loc["mnist", "old", "memory-0.01", "running"]
     theirs = published.published.query("dataset == 'mnist' and arm == 'replay' and memory_pixels_percent == 0.05")
@@ -129,6 +129,6 @@ def test_the_headline_has_the_mean_of_the_published_values_and_of_our_seeds(modu
 
 @pytest.mark.parametrize("mode", ["running", "batch", "mixed"])
 def test_where_it_differs_counts_every_number_that_differs_once(module, mode):
-    found = re.findall(r"(\d+) of (\d+) (?:on|in)", module("facts").where_it_differs(mode))
-    assert sum(int(n) for n, _ in found) == module("verdicts").counts(mode)["differs"]
+    found = re.findall(r"(\d+) of (\d+) (?:on|in)", module("sentences.facts").where_it_differs(mode))
+    assert sum(int(n) for n, _ in found) == module("analysis.verdicts").counts(mode)["differs"]
     assert all(0 < int(n) <= int(of) for n, of in found)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import beyond
 import numpy as np
 import pandas as pd
-from charts import EVALUATION_STYLES as MODE_LINES
-from charts import MODE_MARKS as MODES
-from drawings import drawn
 from IPython.display import Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator, PercentFormatter
-from titles import title
-from words import NOT_RUN, count, hours, listed
 
+from analysis import beyond
+from drawings.charts import EVALUATION_STYLES as MODE_LINES
+from drawings.charts import MODE_MARKS as MODES
+from drawings.figures import drawn
 from lr_core.settings import EVALUATIONS
 from lr_lab.plots.style import TASK_COLOURS, WIDTH, mark, styled
 from lr_lab.rounding import rounded
 from lr_lab.runs import results
+from sentences.titles import title
+from sentences.words import NOT_RUN, count, hours, listed
 
 MODE_MARKS = {mode: style["marker"] for mode, style in MODES.items()}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -53,7 +53,7 @@ def seeds(name: str) -> str:
 def gap_cases() -> str:
     """The cases behind the figure of the first updates: "case 1", "cases 1 and 2 (MNIST) and case 1 (KMNIST)"."""
     found = beyond.gap_table().drop_duplicates(["dataset", "cases"])
-    words = [f"case{'s' * (len(row.cases) > 1)} {row.cases}" for row in found.itertuples()]
+    words = [f"case{'s' * (len(row.cases) > 1)} {listed(row.cases.split(', '))}" for row in found.itertuples()]
     if len(set(words)) > 1:
         words = [f"{each} ({title(name)})" for each, name in zip(words, found.dataset, strict=True)]
         return listed(words)

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import claims
-import findings
-from beyond_words import advised
-from edition import ours
-from provenance import percent
-from published import published_count
-from sourced import Value
-from titles import title
-from verdicts import counts, decided
-from words import comparison, listed
+from analysis import claims, findings
+from analysis.edition import ours
+from analysis.published import published_count
+from analysis.sourced import Value
+from analysis.verdicts import counts, decided
+from sentences.beyond_words import advised
+from sentences.provenance import percent
+from sentences.titles import title
+from sentences.words import comparison, listed
 
 MEASURED = {
     "running": "under running statistics",
@@ -121,7 +120,7 @@ def _preserved() -> str:
         if enough is not None:
             parts.setdefault(f"by {percent(enough, 0)}", []).append(title(name))
         elif set(found.values()) == {"fails"}:
-            parts.setdefault(f"not even by {percent(max(found), 0)}", []).append(title(name))
+            parts.setdefault("never", []).append(title(name))
     return ", ".join(f"{phrase} on {listed(names)}" for phrase, names in parts.items())
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
-from edition import Runs, ours
-from estimates import Reader, estimate
-from published import published_value
-from sourced import Value, accuracy, mean, run_id, source
-from words import NOT_RUN
 
+from analysis.edition import Runs, ours
+from analysis.estimates import Reader, estimate
+from analysis.published import published_value
+from analysis.sourced import Value, accuracy, mean, run_id, source
 from lr_core.settings import EVALUATIONS
 from lr_lab.runs import results
 
@@ -159,13 +158,6 @@ def mean_gap(name: str, measure: str, evaluation: str, runs: Runs = ours, datase
 def published_mean(name: str, measure: str, runs: Runs = ours) -> float | None:
     """Mean of the published values of the cases that these runs have."""
     return mean_over_cases((record, _published(record, arm, measure)) for record, arm in arms(name, runs))
-
-
-def closest_evaluation(name: str, measure: str) -> str:
-    """The evaluation mode under which ours come closest to the published values."""
-    distances = {evaluation: mean_gap(name, measure, evaluation) for evaluation in EVALUATIONS}
-    known = {evaluation: distance for evaluation, distance in distances.items() if distance is not None}
-    return min(known, key=lambda evaluation: known[evaluation]) if known else f"({NOT_RUN})"
 
 
 def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:

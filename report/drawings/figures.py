@@ -1,6 +1,6 @@
 """The figures of `index.qmd`: each as an image with a description made from its data, and with a line of origin.
 
-A figure is drawn by a cell, `drawings.forgetting("mnist")`, and its caption ends with `drawings.origin("forgetting-mnist")`:
+A figure is drawn by a cell, `figures.forgetting("mnist")`, and its caption ends with `figures.origin("forgetting-mnist")`:
 on the page the command that makes its data anew, how long that took, and the data. Print has a table of these commands.
 """
 
@@ -13,35 +13,33 @@ from itertools import combinations
 from pathlib import Path
 from urllib.parse import quote
 
-import charts
-import findings
 import numpy as np
 import pandas as pd
-import readings as other_readings
-import schematic
-import thumbnails
-import verdict_charts
-import verdicts
-from edition import HERE, PROFILE, ours
-from findings import arms
 from IPython.display import Markdown
 from matplotlib.figure import Figure
-from published import MEASURES, published_value
 from scipy.spatial.distance import pdist
-from sourced import accuracy
-from titles import title
-from words import NOT_RUN, hours
 
+import thumbnails
+from analysis import findings, verdicts
+from analysis import readings as other_readings
+from analysis.edition import PROFILE, REPORT, ours
+from analysis.findings import arms
+from analysis.published import MEASURES, published_value
+from analysis.sourced import accuracy
+from drawings import charts, schematic, verdict_charts
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.evidence import VERDICTS
 from lr_lab.plots.runs import LATENT_POINTS, second_task_arms
 from lr_lab.runs import results
+from sentences import cost
+from sentences.titles import title
+from sentences.words import NOT_RUN, hours
 
-FIGURES = HERE / "figures"  # `make figures` draws them from the data sets: the paper is rendered without data
+FIGURES = REPORT / "figures"  # `make figures` draws them from the data sets: the paper is rendered without data
 # Quarto wants images inside the project; report/render names a folder of its own.
-DRAWN = Path(os.environ.get("RENDER_MEDIA", HERE / ".drawn"))
+DRAWN = Path(os.environ.get("RENDER_MEDIA", REPORT / ".drawn"))
 
 FORGOTTEN = 12  # images a row
 
@@ -88,7 +86,7 @@ def drawn(name: str, figure: Figure, alt: str, data: pd.DataFrame | str, command
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     _origins[name] = (command, data)
-    return _image((path.relative_to(HERE) if path.is_relative_to(HERE) else path).as_posix(), alt)
+    return _image((path.relative_to(REPORT) if path.is_relative_to(REPORT) else path).as_posix(), alt)
 
 
 def _runs_of(dataset: str | None = None) -> str:
@@ -456,3 +454,28 @@ def _fate(names: list[str], label: int, predicted: int, epoch: int) -> str:
     # Class names where they are short enough to stand below an image, else numbers.
     true, taken = (names[n] if max(map(len, names)) <= 3 else str(n) for n in (label, predicted))
     return f"{true}→{taken}\nepoch {epoch}"
+
+
+# -- speed -----------------------------------------------------------------------------------------------------------
+
+_RIVALS = ("second task with replay", "first task", "whole case")
+
+
+def speed() -> Markdown:
+    """New images a second of every rival, on the machine measured last."""
+    if not cost.measured:
+        return Markdown(f"*{cost.NOT_MEASURED}*")
+    result = cost.measured[0]
+    rows = [
+        (m["experiment"], m["program"], place, round(rate, 1))
+        for m in result["measured"]
+        if m["experiment"] in _RIVALS
+        for place, rate in enumerate(m["rates"], 1)
+    ]
+    data = pd.DataFrame(rows, columns=["experiment", "program", "round", "images_per_second"])
+    medians = data.groupby(["experiment", "program"], sort=False).images_per_second.median()
+    alt = f"New images a second on {cost.machine(result)}. " + "; ".join(
+        f"{experiment}, {program}: {rate:,.0f}" for (experiment, program), rate in medians.items()
+    )
+    drawing = charts.rates(result["measured"], _RIVALS)
+    return drawn("speed", drawing, alt, data, f"`make bench` ({hours(result['seconds'])}) and `make report`")

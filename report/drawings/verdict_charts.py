@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from charts import IN_POINTS, MEASURE_NAMES, MODE_MARKS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from verdicts import Judged
 
+from analysis.verdicts import Judged
+from drawings.charts import IN_POINTS, MEASURE_NAMES, MODE_MARKS
 from lr_lab.plots.style import EVALUATION_NAMES, WIDTH, accuracy_axis, mark, styled
 from lr_lab.rounding import rounded
 

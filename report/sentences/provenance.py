@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from edition import HERE, cited_records
 from IPython.display import Markdown
-from sourced import Value, run_name, sources_of
-from titles import title
-from words import NOT_RUN
 
+from analysis.edition import REPORT, cited_records
+from analysis.sourced import Value, run_name, sources_of
 from lr_lab import plots
 from lr_lab.runs import results
+from sentences.titles import title
+from sentences.words import NOT_RUN
 
 
 def page(record: dict) -> str:
@@ -131,7 +131,7 @@ def page_data() -> Markdown:
         name = f"{title(run['dataset'])}, case {run['case']}, seed {run['seed']}"
         runs.append({"title": name, "profile": record["profile"], "page": page(record), "arms": arms})
     data = json.dumps({"runs": runs, "made": made}, separators=(",", ":")).replace("<", "\\u003c")
-    script = "".join((HERE / "theme" / name).read_text(encoding="utf-8") for name in ("provenance.js", "floats.js"))
+    script = "".join((REPORT / "theme" / name).read_text(encoding="utf-8") for name in ("provenance.js", "floats.js"))
     return Markdown(
         f'```{{=html}}\n<script type="application/json" id="provenance">{data}</script>\n<script>\n{script}</script>\n```'
     )

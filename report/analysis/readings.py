@@ -13,13 +13,13 @@ from functools import cache
 from statistics import fmean
 
 import pandas as pd
-import verdicts
-from edition import choices, ours
-from findings import mean_over_cases
-from published import MEASURES, published, published_value
-from sourced import Value, accuracy, mean, source
-from verdicts import Judged
 
+from analysis import verdicts
+from analysis.edition import choices, ours
+from analysis.findings import mean_over_cases
+from analysis.published import MEASURES, published, published_value
+from analysis.sourced import Value, accuracy, mean, source
+from analysis.verdicts import Judged
 from lr_core.settings import EVALUATIONS
 from lr_lab.runs import results
 from lr_lab.runs.variants import READINGS as TRAINED

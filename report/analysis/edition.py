@@ -15,17 +15,16 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from sourced import Value, accuracy, run_id
-
+from analysis.sourced import Value, accuracy, run_id
 from lr_core.errors import LatentReplayError, UsageError
 from lr_lab.data import catalogue
 from lr_lab.files import absolute
 from lr_lab.runs import store
 from lr_lab.runs.profiles import find_profile
 
-HERE = Path(__file__).parent
+REPORT = Path(__file__).parent.parent
 PROFILE = os.environ.get("LR_PROFILE", "paper")
-RUNS = absolute(os.environ.get("LR_RUNS") or HERE / "runs")
+RUNS = absolute(os.environ.get("LR_RUNS") or REPORT / "runs")
 
 
 class Runs:

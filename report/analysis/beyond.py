@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import pandas as pd
-from edition import Runs, beyond, ours
-from estimates import Estimate, Reader, estimate
-from IPython.display import Markdown
-from sourced import Value, accuracy, mean, source
-from words import listed
 
+from analysis.edition import Runs, beyond, ours
+from analysis.estimates import Estimate, Reader, estimate
+from analysis.sourced import Value, accuracy, mean, source
 from lr_core.models import LATENT_VALUES, Compressor
 from lr_core.settings import EVALUATIONS
 from lr_lab.runs import results
@@ -133,19 +131,6 @@ def dearest_pair(mode: str) -> tuple[str, Estimate] | None:
     found = [(pair, price_abroad(pair.partition("+")[0], mode, [pair])) for pair in datasets("unlike")]
     known = [(pair, value) for pair, value in found if value is not None]
     return max(known, key=lambda each: each[1].value) if known else None
-
-
-def state() -> Markdown:
-    """How many runs of each profile are there, in words."""
-    if not are_cited():
-        return Markdown("not shown in this document")
-    parts = []
-    for name, runs in beyond.items():
-        done, every = len(runs.records), len(find_profile(name).runs_of())
-        cases = sorted({record["run"]["case"] for record in runs.records})
-        where = "" if done >= every or not cases else f", case{'s' * (len(cases) > 1)} {listed(cases)}"
-        parts.append(f"*{name}*: {'all ' if done >= every else f'{done} of '}{every}{where}")
-    return Markdown("; ".join(parts))
 
 
 def training_hours() -> float:
@@ -347,6 +332,6 @@ def gap_table() -> pd.DataFrame:
                 ]
                 found = [each for r in readers if (each := estimate((beyond["gap"], dataset, r, 1.0))) is not None]
                 if len(found) == len(EVALUATIONS):
-                    rests_on = len(found[0].seeds), listed(found[0].cases)
+                    rests_on = len(found[0].seeds), ", ".join(map(str, found[0].cases))
                     rows.append((dataset, words, update, *(float(each.value) for each in found), *rests_on))
     return _table(rows, ["dataset", "training", "update", *EVALUATIONS, "seeds", "cases"])

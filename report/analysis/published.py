@@ -27,7 +27,7 @@ def read_published(path: Path) -> pd.DataFrame:
     return table
 
 
-published = read_published(Path(__file__).parent.parent / "data" / "published.csv")
+published = read_published(Path(__file__).parents[2] / "data" / "published.csv")
 
 
 @cache

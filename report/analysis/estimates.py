@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edition import Runs
-from sourced import Value, mean
-from verdicts import RULE
-
+from analysis.edition import Runs
+from analysis.sourced import Value, mean
+from analysis.verdicts import RULE
 from lr_lab.evidence import paired_effect
 
 Reader = Callable[[Mapping], Value | None]

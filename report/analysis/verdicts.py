@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from edition import Runs, ours
-from published import MEASURES, published_value
-from sourced import Value, mean
 
+from analysis.edition import Runs, ours
+from analysis.published import MEASURES, published_value
+from analysis.sourced import Value, mean
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab.data import catalogue
 from lr_lab.evidence import Deviation, is_equivalent, mean_half_width, pooled_deviation, prediction_half_width, verdict

@@ -4,31 +4,25 @@ A claim is a number for each seed (averaged over the cases of a data set) and th
 holds if the confidence interval of the mean over seeds lies inside the range, fails if it lies outside, and is undecided if
 an end of the range lies in it. One seed has no interval, so it has no verdict. The claims of the original come first; those
 that are ours are measured by `beyond`.
-
-`python report/claims.py results.json` writes the ledger as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from statistics import fmean
 
-import beyond
-from edition import Runs, ours
-from estimates import Estimate, of_seeds
-from sourced import Value
-from verdicts import RULE
-
+from analysis import beyond
+from analysis.edition import Runs, ours
+from analysis.estimates import Estimate, of_seeds
+from analysis.sourced import Value
+from analysis.verdicts import RULE
 from lr_core.models import IMAGE_PIXELS, LATENT_VALUES
 from lr_core.settings import EVALUATIONS
-from lr_lab import files
 from lr_lab.runs.profiles import find_profile
 
 PIXELS = {0.01: "0.05", 0.05: "0.23", 0.25: "1.15"}
@@ -306,7 +300,3 @@ def _plain(entry: Entry) -> dict:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-if __name__ == "__main__":
-    files.write_atomically(Path(sys.argv[1]), as_json().encode())

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import claims
-import readings
-from edition import Runs, ours
 from IPython.display import Markdown
-from provenance import percent, points_alone
-from sourced import Value
-from titles import title
-from verdicts import RULE, counts, decided
-from words import NOT_RUN, count, listed
 
+from analysis import claims, readings
+from analysis.edition import Runs, ours
+from analysis.sourced import Value
+from analysis.verdicts import RULE, counts, decided
 from lr_core.memory import pixel_share
 from lr_core.models import LATENT_VALUES
 from lr_core.settings import EVALUATIONS
 from lr_lab.data import catalogue
 from lr_lab.runs.profiles import find_profile
+from sentences.provenance import percent, points_alone
+from sentences.titles import title
+from sentences.words import NOT_RUN, count, listed
 
 
 def run_state(runs: Runs) -> str:

@@ -10,9 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from statistics import fmean
 
-from edition import Runs, ours
-from verdicts import RULE
-
+from analysis.edition import Runs, ours
+from analysis.verdicts import RULE
 from lr_core.settings import EVALUATIONS
 from lr_lab.evidence import Effect, holm, paired_effect
 from lr_lab.runs.profiles import find_profile

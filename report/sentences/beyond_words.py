@@ -6,14 +6,17 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import beyond
-from beyond import datasets
-from estimates import Estimate
 from IPython.display import Markdown
-from provenance import SourcedText
-from titles import Title, title
-from verdicts import RULE
-from words import NOT_RUN, listed
+
+from analysis import beyond
+from analysis.beyond import datasets
+from analysis.edition import beyond as every_beyond
+from analysis.estimates import Estimate
+from analysis.verdicts import RULE
+from lr_lab.runs.profiles import find_profile
+from sentences.provenance import SourcedText
+from sentences.titles import Title, title
+from sentences.words import NOT_RUN, listed
 
 Number = Callable[[str], Estimate | None]
 """Of a data set."""
@@ -154,3 +157,16 @@ def concluded(profile: str, number: Number, above: str, below: str, undecided: s
             phrases[{1: above, -1: below, 0: undecided}[found.sign]].append(title(name))
     said = [f"{phrase} on {listed(names)}" for phrase, names in phrases.items() if names]
     return "; ".join(said) or f"({NOT_RUN})"
+
+
+def state() -> Markdown:
+    """How many runs of each profile are there, in words."""
+    if not beyond.are_cited():
+        return Markdown("not shown in this document")
+    parts = []
+    for name, runs in every_beyond.items():
+        done, every = len(runs.records), len(find_profile(name).runs_of())
+        cases = sorted({record["run"]["case"] for record in runs.records})
+        where = "" if done >= every or not cases else f", case{'s' * (len(cases) > 1)} {listed(cases)}"
+        parts.append(f"*{name}*: {'all ' if done >= every else f'{done} of '}{every}{where}")
+    return Markdown("; ".join(parts))

@@ -1,0 +1,1 @@
+"""How numbers are written, and phrases and sentences that are made from them."""
