@@ -32,10 +32,15 @@ def with_interval(found: Estimate | None, unit: str = " %", *, sign: bool = Fals
 
 
 def by_set(profile: str | Iterable[str], number: Number, unit: str = " %") -> Markdown:
-    """One number for each data set (of a profile) that has it: "93.1 ± 0.4 % (MNIST) and 80.2 ± 0.6 % (KMNIST)"."""
+    """One number for each data set (of a profile) that has it: "93.1 ± 0.4 (MNIST) and 80.2 ± 0.6 % (KMNIST)"."""
     names = datasets(profile) if isinstance(profile, str) else profile
-    known = [f"{with_interval(value, unit)} ({title(name).markdown})" for name in names if (value := number(name))]
-    return Markdown(listed(known) if known else f"({NOT_RUN})")
+    known = {name: value for name in names if (value := number(name))}
+    units = [*[""] * (len(known) - 1), unit]
+    parts = [
+        f"{with_interval(value, its_unit)} ({title(name).markdown})"
+        for (name, value), its_unit in zip(known.items(), units, strict=False)
+    ]
+    return Markdown(listed(parts) if parts else f"({NOT_RUN})")
 
 
 @dataclass(frozen=True)

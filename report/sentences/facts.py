@@ -142,12 +142,15 @@ def largest_baseline() -> Markdown:
 
 
 def by_dataset(found: Callable[[Runs], Value | None], write: Callable[[Value | None], object]) -> Markdown:
-    """One number for each data set that has runs: "6.5 points (MNIST) and 11.8 points (KMNIST)"."""
-    parts = []
-    for name in ours.datasets:
-        value = found(ours.only(lambda record, name=name: record["run"]["dataset"] == name))
-        if value is not None:
-            parts.append(f"{write(value)} ({title(name).markdown})")
+    """One number for each data set that has runs, in percent or points: "6.5 (MNIST) and 11.8 points (KMNIST)"."""
+    known = {
+        name: value
+        for name in ours.datasets
+        if (value := found(ours.only(lambda record, name=name: record["run"]["dataset"] == name))) is not None
+    }
+    *others, last = known or [""]
+    writers = dict.fromkeys(others, points_alone) | {last: write}
+    parts = [f"{writers[name](value)} ({title(name).markdown})" for name, value in known.items()]
     return Markdown(listed(parts) if parts else f"({NOT_RUN})")
 
 
