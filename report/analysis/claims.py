@@ -106,7 +106,7 @@ def _preserved(claim: str) -> list[Claim]:
     return [
         Claim(
             claim, f"section 6, Tables {tables}",
-            f"Replaying {PIXELS[share]} % of the pixels ({share:.0%} of the images) preserves almost the accuracy of before.",
+            f"Replaying {PIXELS[share]} % of the pixels ({100 * share:g} % of the images) preserves almost the accuracy of before.",
             _mean(name, lambda run: run.forgetting(share)), "forgetting", most=0.05, datasets=(name,),
         )
         for name, tables in _REPLAY_TABLES.items()

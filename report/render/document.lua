@@ -37,6 +37,8 @@ local function drawing(svg)
   svg = svg:gsub(' d="[^"]*"', function(path) return (path:gsub("%s*([MLCQZ])%s*", "%1")) end)
   svg = svg:gsub(' style="[^"]*"', function(style) return (style:gsub("([:;]) ", "%1")) end)
   for _ = 1, 3 do svg = svg:gsub("<g>(<%a+[^>]*/>)</g>", "%1") end
+  -- An image is a document of its own: ids need no prefix, and references no namespace.
+  svg = svg:gsub('([#"])d%x%x%x%x%x%x%-(%d)', "%1d%2"):gsub("xlink:href=", "href=")
   local codes = { ["%"] = "%25", ["#"] = "%23", ["&"] = "&amp;", ["\n"] = " ", ['"'] = svg:find("'", 1, true) and "%22" or "'" }
   return '"data:image/svg+xml,' .. svg:gsub('[%%#&\n"]', codes) .. '"'
 end

@@ -106,31 +106,27 @@ def _made(arm: Mapping) -> list[str]:
     return [f"{by['processor']}, {by['precision']}", (by["commit"] or "unknown")[:7]]
 
 
-def _place(known: list[list[str]], made: list[str]) -> int:
+def _place(known: list, entry: object) -> int:
     """The place of an entry in a list, to which it is added where it is new."""
-    if made not in known:
-        known.append(made)
-    return known.index(made)
+    if entry not in known:
+        known.append(entry)
+    return known.index(entry)
 
 
 def page_data() -> Markdown:
     """The page's scripts, and what they read: every run that this document cites, with its arms."""
     runs: list[dict] = []
+    names: list[str] = []  # of arms
     made: list[list[str]] = []  # machine and commit, which many arms share
     for record in cited_records():
         run = record["run"]
         arms = [
-            {
-                "name": plots.arm_name(arm),
-                "epochs": results.epochs(arm),
-                "seconds": round(arm["seconds"]),
-                "made": _place(made, _made(arm)),
-            }
+            (_place(names, plots.arm_name(arm)), results.epochs(arm), round(arm["seconds"]), _place(made, _made(arm)))
             for arm in record["arms"]
         ]
         name = f"{title(run['dataset'])}, case {run['case']}, seed {run['seed']}"
         runs.append({"title": name, "profile": record["profile"], "page": page(record), "arms": arms})
-    data = json.dumps({"runs": runs, "made": made}, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps({"runs": runs, "names": names, "made": made}, separators=(",", ":")).replace("<", "\\u003c")
     script = "".join((REPORT / "theme" / name).read_text(encoding="utf-8") for name in ("provenance.js", "floats.js"))
     return Markdown(
         f'```{{=html}}\n<script type="application/json" id="provenance">{data}</script>\n<script>\n{script}</script>\n```'

@@ -1,6 +1,7 @@
 // Where a number comes from: pointing at one, or focusing it, shows the runs behind it.
 (() => {
-  const { runs, made } = JSON.parse(document.getElementById("provenance").textContent);
+  const { runs, names, made } = JSON.parse(document.getElementById("provenance").textContent);
+  for (const run of runs) run.arms = run.arms.map(([name, epochs, seconds, by]) => ({ name: names[name], epochs, seconds, made: made[by] }));
   const time = s => s < 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
   const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
   const distinct = values => [...new Set(values)];
@@ -19,15 +20,15 @@
     const of = distinct(found.map(f => f.run));
     const arms = found.map(f => f.arm);
     const took = `${plural(sum(arms.map(a => a.epochs)), "epoch")} in ${time(sum(arms.map(a => a.seconds)))}`;
-    const where = `${distinct(arms.map(a => made[a.made][0])).join("; ")}; code ${distinct(arms.map(a => made[a.made][1])).join(", ")}`;
+    const where = `${distinct(arms.map(a => a.made[0])).join("; ")}; code ${distinct(arms.map(a => a.made[1])).join(", ")}`;
     if (of.length > 1) {
-      const names = distinct(of.map(r => r.title.split(", case")[0])).map(set => {
+      const sets = distinct(of.map(r => r.title.split(", case")[0])).map(set => {
         const cases = distinct(of.filter(r => r.title.startsWith(set + ",")).map(r => r.title.match(/case (\d+)/)[1]));
         return `${set} ${cases.length > 1 ? "cases" : "case"} ${cases.join(", ")}`;
       });
       const seeds = distinct(of.map(r => r.title.match(/seed (\d+)/)[1]));
       const from = `From ${plural(found.length, "arm")} of ${plural(of.length, "run")}, profile ${distinct(of.map(r => r.profile)).join(" and ")}`;
-      return [from, `${names.join("; ")}; seed ${seeds.join(", ")}`, took, where];
+      return [from, `${sets.join("; ")}; seed ${seeds.join(", ")}`, took, where];
     }
     const title = `${of[0].title}: ${distinct(arms.map(a => a.name)).join(", ")}`;
     return [title, `profile ${of[0].profile}`, took, where, of[0].page];

@@ -19,6 +19,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from lr_core.errors import LatentReplayError, UsageError
+from lr_lab import plots
 from lr_lab.data import catalogue, custom
 from lr_lab.runs import store
 from lr_lab.runs.record import RunId, digest, make_record
@@ -419,11 +420,14 @@ def test_a_number_in_a_sentence_names_its_arms(paper, one_run):
 def test_what_a_number_refers_to_is_on_the_page(paper, one_run):
     text = paper.provenance.page_data().data
     (data,) = re.findall(r'id="provenance">(.*?)</script>', text)
-    (run,) = json.loads(data)["runs"]
+    read = json.loads(data)
+    (run,) = read["runs"]
     assert run["title"] == "Digits, case 1, seed 0"
     assert run["page"] == "notebooks/smoke/digits-case1-seed0.html"
-    for cited, arm in zip(run["arms"], one_run["arms"], strict=True):
-        assert (cited["epochs"], cited["seconds"]) == (arm["epochs"], round(arm["seconds"]))
+    for (name, epochs, seconds, made), arm in zip(run["arms"], one_run["arms"], strict=True):
+        assert read["names"][name] == plots.arm_name(arm)
+        assert (epochs, seconds) == (arm["epochs"], round(arm["seconds"]))
+        assert read["made"][made][0].startswith(arm["provenance"]["processor"])
 
 
 @pytest.mark.parametrize("name", ["first-task", "replay", "no-replay"])
