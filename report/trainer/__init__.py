@@ -20,6 +20,7 @@ from drawings.charts import ARM_COLOURS
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
+from trainer import layout
 from trainer.offered import CASE, MEMORIES, NEW, RATE, SEEDS, SETS, STORED, TEST, UPDATES, data_file, name_of
 
 HERE = Path(__file__).parent
@@ -47,6 +48,7 @@ def data(runs: Runs) -> dict:
     return {
         "kernel": _base64((HERE / "kernel.wasm").read_bytes()),
         "worker": (HERE / "worker.js").read_text("utf-8"),
+        "layout": layout.for_page(),
         "evaluations": {mode: plots.EVALUATION_NAMES[mode] for mode in EVALUATIONS},
         "new": NEW,
         "test": TEST,

@@ -13,25 +13,9 @@ import numpy as np
 import wasmtime
 from safetensors import safe_open
 
+from trainer.layout import ARRAYS, OTHERS, WEIGHTS
+
 BINARY = Path(__file__).parent / "kernel.wasm"
-MODES = {"running": (0, 0), "batch": (1, 0), "mixed": (1, 1)}
-"""Evaluation mode -> the last two arguments of `judge`: whether the batch's statistics are used, whether batches are mixed."""
-
-ROWS, STATE = 6000, 143_500  # as in kernel.c
-WEIGHTS, OTHERS = (450, *[22_500] * 5, 28_800, 160), (250, *[250] * 5, 80, 10)
-"""Of each layer: weights, kept in eight bits, and bias and BatchNorm, kept in single precision."""
-
-ARRAYS = {
-    "state": (np.float32, (STATE,)),
-    "gradient": (np.float32, (STATE,)),
-    "rows": (np.float32, (ROWS, 36)),
-    "label": (np.uint8, (ROWS,)),
-    "image": (np.float32, (28, 28)),
-    "compressor": (np.float32, (555,)),
-    "chosen": (np.int16, (200,)),
-    "scores": (np.float32, (10 * 200,)),
-    "guess": (np.uint8, (ROWS,)),
-}
 
 
 class Kernel:

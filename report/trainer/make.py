@@ -30,7 +30,8 @@ from lr_lab.grid.plan import RUNS
 from lr_lab.runs import store
 from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId
-from trainer.kernel import MODES, OTHERS, WEIGHTS, Kernel
+from trainer.kernel import Kernel
+from trainer.layout import MODES, OTHERS, WEIGHTS
 from trainer.offered import (
     CASE,
     EARLY,

@@ -94,8 +94,8 @@ interactive.start("trainer", (root, data) => {
       worker = undefined;
       return false;
     }
-    const { rate, updates, look, test, memories } = data;
-    worker.postMessage({ ask: "load", binary, sets, rate, updates, look, test, new: data.new, memory: memories.at(-1) });
+    const { rate, updates, look, test, layout, memories } = data;
+    worker.postMessage({ ask: "load", binary, sets, layout, rate, updates, look, test, new: data.new, memory: memories.at(-1) });
     return true;
   }
 

@@ -1,11 +1,8 @@
 // Beside the page: the kernel at work. One message in, one or more out; see `answer` for what is understood.
 "use strict";
 
-const MODES = { running: [0, 0], batch: [1, 0], mixed: [1, 1] }; // the last two arguments of the kernel's `judge`
-const WEIGHTS = [450, 22500, 22500, 22500, 22500, 22500, 28800, 160]; // of each layer, in eight bits
-const OTHERS = [250, 250, 250, 250, 250, 250, 80, 10]; // bias and BatchNorm
-const STATE = 143500, DRAWN = 5999; // numbers of the classifier; the row of a drawn image
-let kernel, memory, settings;
+const TYPES = { float32: Float32Array, uint8: Uint8Array, int16: Int16Array };
+let kernel, memory, settings, layout; // `layout.py` says what the last has
 let networks = {}; // data set -> the classifier after the first task; name of a run -> after it
 let run = null; // the one at hand
 let going = false;
@@ -14,13 +11,10 @@ const answer = {
   async load({ binary, sets, ...others }) {
     const { instance } = await WebAssembly.instantiate(binary, {});
     kernel = instance.exports;
+    layout = others.layout;
     settings = { ...others, sets: Object.fromEntries(Object.entries(sets).map(([name, bytes]) => [name, read(bytes)])) };
-    const at = (what, type, length) => new type(kernel.memory.buffer, kernel.memory_of(what), length);
-    memory = {
-      state: at(0, Float32Array, STATE), rows: at(2, Float32Array, 6000 * 36), label: at(3, Uint8Array, 6000),
-      image: at(4, Float32Array, 784), compressor: at(5, Float32Array, 555), chosen: at(6, Int16Array, 200),
-      scores: at(7, Float32Array, 2000), guess: at(8, Uint8Array, 6000),
-    };
+    memory = Object.fromEntries(Object.entries(layout.arrays).map(([name, [type, shape]], number) =>
+      [name, new TYPES[type](kernel.memory.buffer, kernel.memory_of(number), shape.reduce((a, b) => a * b))]));
     for (const [name, kept] of Object.entries(settings.sets)) networks[name] = classifier(kept);
   },
   begin(wish) {
@@ -45,11 +39,11 @@ const answer = {
   // Between two updates: the weights of the run at hand are put back afterwards.
   draw({ dataset, image }) {
     const before = memory.state.slice();
-    const kept = settings.sets[dataset];
+    const kept = settings.sets[dataset], drawn = layout.rows - 1;
     memory.compressor.set(kept.compressor);
     memory.image.set(image);
-    kernel.compress(DRAWN);
-    memory.chosen.fill(DRAWN);
+    kernel.compress(drawn);
+    memory.chosen.fill(drawn);
     const judged = {};
     for (const [name, weights] of Object.entries({ ...networks, ...(run ? { [run.name]: before } : {}) })) {
       if (name.split(",")[0] !== dataset) continue;
@@ -58,7 +52,7 @@ const answer = {
       judged[name] = Array.from({ length: 10 }, (_, c) => Math.exp(memory.scores[20 * c]));
     }
     memory.state.set(before);
-    postMessage({ kind: "drawn", latent: Array.from(memory.rows.subarray(36 * DRAWN, 36 * DRAWN + 36)), judged });
+    postMessage({ kind: "drawn", latent: Array.from(memory.rows.subarray(36 * drawn, 36 * drawn + 36)), judged });
   },
 };
 
@@ -85,12 +79,12 @@ function tensors(bytes) {
 }
 
 function classifier({ weights, scales, others }) {
-  const state = new Float32Array(STATE);
+  const state = new Float32Array(memory.state.length);
   let to = 0, weight = 0, other = 0;
-  WEIGHTS.forEach((count, layer) => {
+  layout.weights.forEach((count, layer) => {
     for (let i = 0; i < count; i++) state[to++] = scales[layer] * weights[weight++];
-    state.set(others.subarray(other, (other += OTHERS[layer])), to);
-    to += OTHERS[layer];
+    state.set(others.subarray(other, (other += layout.others[layer])), to);
+    to += layout.others[layer];
   });
   return state;
 }
@@ -127,7 +121,7 @@ function step() {
 // What the classifier makes of `count` test images of each task, under every mode.
 function report(count, hash) {
   const found = {};
-  for (const [mode, [statistics, mixed]] of Object.entries(MODES)) {
+  for (const [mode, [statistics, mixed]] of Object.entries(layout.modes)) {
     kernel.judge(...run.tests, count, statistics, mixed);
     const guess = run.tests.map((from) => memory.guess.slice(from, from + count));
     const right = guess.map((classes, task) => classes.filter((c, i) => c === run.truth[run.tests[task] + i]).length);
