@@ -14,6 +14,7 @@ from analysis.edition import beyond as every_beyond
 from analysis.estimates import Estimate
 from analysis.verdicts import RULE
 from lr_lab.runs.profiles import find_profile
+from sentences.facts import cases_of
 from sentences.provenance import SourcedText
 from sentences.titles import Title, title
 from sentences.words import NOT_RUN, listed
@@ -83,7 +84,7 @@ class Advice:
 
 MARGIN = RULE["margins"]["original_test"]
 ALWAYS = (
-    "State which statistics accuracy was measured with. Report mixed test batches where you can.",
+    "State which statistics accuracy was measured with. Never report test batches of one task alone.",
     "Count a memory in bytes: a share of the pixels is not a share of the storage.",
 )
 ADVICE = (
@@ -104,13 +105,13 @@ ADVICE = (
         "mean of old and new classes, less BatchNorm", -MARGIN,
     ),
     Advice(
-        "Store latents in 4 bits: at the same bytes they preserve more of the old classes than in 32.",
-        "store latents in 4 bits", "bytes",
+        "Store latents in 4 bits rather than 32: at the same bytes more of the old classes is kept, and new classes may lose.",
+        "store latents in 4 bits rather than 32", "bytes",
         lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "old", "running"), "old classes",
         price=lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "new", "running"),
     ),
     Advice(
-        "Store latents, not images, where bytes are few.", "prefer them to images where bytes are few", "bytes",
+        "Store latents rather than images in a small memory.", "no images in a small memory", "bytes",
         lambda name: beyond.difference(beyond.encoding(""), beyond.encoding("raw"), name, "old", "running"), "old classes",
         price=lambda name: beyond.difference(beyond.encoding(""), beyond.encoding("raw"), name, "new", "running"),
     ),
@@ -125,6 +126,15 @@ def advised() -> list[str]:
 def advice() -> Markdown:
     """What holds in any case, then what the runs bear out of `ADVICE`, as a list."""
     return Markdown("\n".join(f"- {each}" for each in (*ALWAYS, *(a.written() for a in ADVICE if a.holds()))))
+
+
+def basis_of_advice() -> Markdown:
+    """Which runs the advice with numbers rests on, in a sentence."""
+    profiles = dict.fromkeys(each.profile for each in ADVICE if each.holds())
+    if not profiles:
+        return Markdown("")
+    runs = "; ".join(f"*{name}*: {cases_of(every_beyond[name])}" for name in profiles)
+    return Markdown(f"The numbers are of the smaller trainings of @sec-beyond, under running statistics ({runs}).")
 
 
 def training_numbers() -> Markdown:
@@ -145,12 +155,12 @@ def training_numbers() -> Markdown:
 
 
 def dearest(mode: str) -> Markdown:
-    """The pair of sets that costs most, in a sentence."""
-    if (found := beyond.dearest_pair(mode)) is None:
+    """The pair of sets that costs most, in a sentence; nothing where it cannot be told from the cost within a set."""
+    if (found := beyond.dearest_pair(mode)) is None or found[1].sign <= 0:
         return Markdown("")
     first, second = map(title, found[0].split("+"))
     return Markdown(
-        f"Of all pairs, it is largest for {first.markdown}, then {second.markdown}: {with_interval(found[1], ' points')}."
+        f"Of the pairs that can be compared, {first.markdown}, then {second.markdown} costs most: {with_interval(found[1], ' points')}."
     )
 
 

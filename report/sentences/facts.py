@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 from IPython.display import Markdown
 
-from analysis import claims, readings
+from analysis import claims, findings, readings
 from analysis.edition import Runs, ours
+from analysis.published import published_count
 from analysis.sourced import Value
-from analysis.verdicts import RULE, counts, decided
+from analysis.verdicts import decided
 from lr_core.memory import pixel_share
 from lr_core.models import LATENT_VALUES
-from lr_core.settings import EVALUATIONS
 from lr_lab.data import catalogue
 from lr_lab.runs.profiles import find_profile
-from sentences.provenance import percent, points_alone
+from sentences.provenance import percent, points, points_alone
 from sentences.titles import title
 from sentences.words import NOT_RUN, count, listed
 
@@ -53,16 +53,39 @@ def seeds() -> str:
     return f"{count(least)} to {count(most)} seeds"
 
 
-def verdict_counts() -> str:
-    """How many published numbers are reproduced and how many differ, by evaluation mode, in sentences."""
-    parts = []
-    for mode in EVALUATIONS:
-        if total := len(decided(mode)):
-            found = counts(mode)
-            parts.append(f"{found['reproduced']} are reproduced and {found['differs']} differ under {mode} statistics")
-    if not parts:
+def judged_numbers() -> str:
+    """How many of the published numbers have a verdict, in a sentence."""
+    judged, every = len(decided("batch")), published_count()
+    if not judged:
         return "No case of this edition has a second seed, so no published number is judged."
-    return f"Of the {total} published numbers whose cases have several seeds, {'; '.join(parts)}."
+    return f"{'All' if judged == every else f'{judged} of the'} {every} published numbers are judged."
+
+
+def all_runs() -> str:
+    """What the averages over all runs are over, in a sentence with a space behind it; nothing where every set is repeated."""
+    if len(ours.repeated_datasets) in (0, len(ours.datasets)):
+        return ""
+    return (
+        "Averages in this section are over all our runs; the abstract and the conclusion are about the data sets with several seeds of each "
+        f"case, {listed(map(title, ours.repeated_datasets))}. "
+    )
+
+
+def most_moving() -> Markdown:
+    """The open choices that move accuracy on old classes after replay most, in a sentence."""
+    early = readings.early_end("original_test", "running")
+    found = {
+        "the statistics in testing": findings.gain_over_running("batch"),
+        "an early end of training": early and early.shift,
+        "another way to train the second task": readings.largest_shift("running"),
+    }
+    known = sorted(
+        ((abs(value), words) for words, value in found.items() if value is not None), key=lambda each: -each[0]
+    )
+    if len(known) < len(found):
+        return Markdown("")
+    parts = listed(f"{words} (by {points(value)})" for value, words in known)
+    return Markdown(f"Of what the description leaves open, these move accuracy on old classes most: {parts}.")
 
 
 KINDS = {
@@ -152,21 +175,6 @@ def by_dataset(found: Callable[[Runs], Value | None], write: Callable[[Value | N
     writers = dict.fromkeys(others, points_alone) | {last: write}
     parts = [f"{writers[name](value)} ({title(name).markdown})" for name, value in known.items()]
     return Markdown(listed(parts) if parts else f"({NOT_RUN})")
-
-
-def outside() -> str:
-    """How many published numbers lie outside the prediction interval, by evaluation mode, and how many would by chance."""
-    judged = {mode: decided(mode) for mode in EVALUATIONS}
-    if not judged["batch"]:
-        return ""
-    numbers = [sum(each.compatible is False for each in found) for found in judged.values()]
-    chance = (1 - RULE["confidence"]) * len(judged["batch"])
-    by_mode = (
-        f"{numbers[0]} in each mode"
-        if len(set(numbers)) == 1
-        else f"{listed(numbers)} under {listed(EVALUATIONS)} statistics"
-    )
-    return f"Outside the prediction interval lie {by_mode}, where about {chance:.0f} would by chance."
 
 
 def task_images() -> int:

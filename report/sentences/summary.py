@@ -19,8 +19,8 @@ from sentences.words import comparison, listed
 
 MEASURED = {
     "running": "under running statistics",
-    "batch": "when each test batch holds one task and batch normalisation uses its statistics",
-    "mixed": "when test batches mix both tasks",
+    "batch": "under the statistics of test batches of one task",
+    "mixed": "under the statistics of mixed test batches",
 }
 """How an evaluation mode is measured, as the end of a sentence."""
 CONCLUDED = ours.repeated
@@ -35,7 +35,8 @@ def in_one_line() -> str:
         return "What a few percent of compressed memories preserve, and what the way of measuring adds"
     batch, running = (counts(mode)["reproduced"] for mode in ("batch", "running"))
     return (
-        f"Of {_judged()}, {batch} are reproduced if a test batch reveals its task, {running} under running statistics"
+        f"Of {judged} published numbers, {batch} are reproduced if each test batch holds one task, {running} if each image is judged "
+        "by itself"
     )
 
 
@@ -47,13 +48,14 @@ def abstract() -> str:
 def _abstract() -> Iterator[str]:
     yield (
         "Latent replay keeps a few images of a first task, compressed to 36 numbers, and replays them while a network learns "
-        "a second. We rebuilt the published experiment, twelve cases on three data sets, from its description."
+        "a second. We rebuilt the published experiment (twelve cases, three data sets) from its description."
     )
     yield reproduced()
     yield mechanism()
     yield central_claim()
     if advice := advised():
-        yield f"For practice: {listed(advice[:3])}; say which statistics a test used."
+        text = listed(advice[:3])
+        yield f"{text[0].upper()}{text[1:]}; say which statistics a test used."
 
 
 def reproduced() -> str:
@@ -63,18 +65,13 @@ def reproduced() -> str:
     if not judged:
         return "No case has a second seed yet, so no published number is judged."
     best = max(found, key=lambda mode: found[mode])
-    text = f"Of {_judged()}, {found[best]} are reproduced {MEASURED[best]}"
-    return f"{text}." if best == "running" else f"{text}, {found['running']} {MEASURED['running']}."
-
-
-def _judged() -> str:
-    """How many of the published numbers have verdicts."""
-    judged, every = len(decided("batch")), published_count()
-    return (
-        f"{judged} published numbers"
-        if judged == every
-        else f"the {judged} of {every} published numbers with several seeds"
+    of = (
+        f"Of {judged} published numbers"
+        if judged == (every := published_count())
+        else f"Of the {judged} published numbers judged (of {every})"
     )
+    text = f"{of}, {found[best]} are reproduced {MEASURED[best]}"
+    return f"{text}." if best == "running" else f"{text}, {found['running']} {MEASURED['running']}."
 
 
 def central_claim() -> str:
@@ -82,11 +79,10 @@ def central_claim() -> str:
     kept, lost, before = _old_classes()
     if kept is None or lost is None or before is None:
         return ""
-    text = (
-        f"Without replay {percent(lost)} of old images are recognised, with {percent(SMALL, 0)} kept {percent(kept)}, before "
-        f"{percent(before)} (mixed test batches)."
+    return (
+        f"In mixed test batches, {percent(before)} of old images are recognised before the second task, {percent(lost)} after it "
+        f"without replay, and {percent(kept)} with {percent(SMALL, 0)} kept.{_preserved()}"
     )
-    return text + (f" Almost all is preserved {preserved}." if (preserved := _preserved()) else "")
 
 
 def prevents_forgetting() -> str:
@@ -106,7 +102,7 @@ def _old_classes() -> tuple[Value | None, Value | None, Value | None]:
 
 
 def _preserved() -> str:
-    """With which memory almost all is preserved, by data set: the claims `preserved-` of the ledger in mixed test batches.
+    """With which memory almost all is preserved, by data set, in a sentence: claims `preserved-` of the ledger in mixed test batches.
 
     Nothing of a data set where that is undecided.
     """
@@ -114,14 +110,21 @@ def _preserved() -> str:
     for entry in claims.ledger():
         if entry.evaluation == "mixed" and entry.claim.name in claims.PRESERVED:
             verdicts.setdefault(entry.claim.datasets[0], {})[claims.PRESERVED[entry.claim.name]] = entry.verdict
-    parts: dict[str, list[str]] = {}
+    enough: dict[float, list[str]] = {}
+    none_is = [title(name) for name, found in verdicts.items() if set(found.values()) == {"fails"}]
     for name, found in verdicts.items():
-        enough = next((share for share, verdict in found.items() if verdict == "holds"), None)
-        if enough is not None:
-            parts.setdefault(f"by {percent(enough, 0)}", []).append(title(name))
-        elif set(found.values()) == {"fails"}:
-            parts.setdefault("never", []).append(title(name))
-    return ", ".join(f"{phrase} on {listed(names)}" for phrase, names in parts.items())
+        if "holds" in found.values():
+            enough.setdefault(min(share for share, verdict in found.items() if verdict == "holds"), []).append(
+                title(name)
+            )
+    parts = []
+    if enough:
+        takes = ", ".join(f"{percent(share, 0)} on {listed(names)}" for share, names in enough.items())
+        parts.append(f"to lose at most 5 points takes {takes}")
+    if none_is:
+        parts.append(f"on {listed(none_is)} no memory {'is enough' if enough else 'keeps the loss below 5 points'}")
+    text = "; ".join(parts)
+    return f" {text[0].upper()}{text[1:]}." if text else ""
 
 
 def mechanism() -> str:

@@ -70,7 +70,7 @@ def open_choices() -> Markdown:
         ("BatchNorm of the frozen compressor", "frozen too", *_moved("adapting")),
         ("end of a training", f"{100 * target:g} % in training, or {most} epochs", *_moved("epochs 5")),
         ("size of the test batches", f"about {ours.settings.batch_size:,}", *_moved("batch 50")),
-        ("scale of the pixels", "0 to 1", "no effect: BatchNorm follows", [None] * len(EVALUATIONS)),
+        ("scale of the pixels", "0 to 1", "none: BatchNorm cancels it (@sec-settings)", [None] * len(EVALUATIONS)),
     ]  # fmt: skip
     lines = [
         f"| Left open | Here | Also tried | {' | '.join(EVALUATIONS)} |",

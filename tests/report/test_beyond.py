@@ -152,7 +152,12 @@ def test_what_another_set_costs_is_more_than_its_own_does(beyond, module):
     beyond.beyond["unlike"].records[1]["arms"][2]["accuracy"]["mixed"]["test"] -= 0.03  # mnist+fashion-mnist, seed 0
     pair, dearest = beyond.dearest_pair("mixed")
     assert (pair, dearest.value) == ("mnist+fashion-mnist", pytest.approx(other - own + 0.03 / 3))
-    assert "MNIST, then Fashion" in module("sentences.beyond_words").dearest("mixed").data
+    sentence = module("sentences.beyond_words").dearest
+    assert sentence("mixed").data == ""  # one seed of three: it cannot be told
+    for record in beyond.beyond["unlike"].records:
+        if record["run"]["dataset"] == pair and record["run"]["seed"]:
+            record["arms"][2]["accuracy"]["mixed"]["test"] -= 0.03
+    assert "MNIST, then Fashion" in sentence("mixed").data
 
 
 def test_a_dip_is_accuracy_after_an_epoch_less_the_lowest_of_the_first_updates(beyond):

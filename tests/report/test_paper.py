@@ -351,10 +351,10 @@ def test_what_momentum_changes_is_said_of_the_runs_that_both_have(paper, paragra
     assert paper.findings.shift(paper.edition.literal, "test") == 0
     text = paragraph("**Momentum.**")
     published = [0.9555, 0.9787]  # original testing of Table 5, case 1, both memories of the fixture
-    with_momentum, without = (f"{sum(published) / 2 - kept:.3f}" for kept in (0.01, 0.04))
+    with_momentum, without = (f"{100 * (sum(published) / 2 - kept):.1f}" for kept in (0.01, 0.04))
     assert "by 3.0 points on old classes and by 0.0 points on new ones" in text
-    assert f"{with_momentum}, {with_momentum} and {with_momentum} after" in text
-    assert f"{without}, {without} and {without} after" in text
+    assert f"{with_momentum}, {with_momentum} and {with_momentum} points after" in text
+    assert f"{without}, {without} and {without} points after" in text
     assert "matter of time" not in text
 
 
