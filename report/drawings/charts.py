@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from lr_core.memory import pixel_share
-from lr_lab.plots.runs import arm_name, curve_legend, draw_curves, draw_latents, second_task_arms
+from lr_lab.plots.runs import arm_name, curve_legend, draw_curves, draw_latents
 from lr_lab.plots.style import (
     EVALUATION_NAMES,
     TASK_COLOURS,
@@ -25,7 +25,7 @@ from lr_lab.plots.style import (
     styled,
 )
 from lr_lab.rounding import rounded
-from lr_lab.runs.results import curve
+from lr_lab.runs.results import curve, second_task_arms
 
 # Of the second task's arms in their order: budgets are amounts, so steps of one hue, the smallest the lightest.
 ARM_COLOURS = ("#b65d92", "#8a3a6b", "#5a1f44", "#6b6b6b")

@@ -31,7 +31,7 @@ from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.evidence import VERDICTS
-from lr_lab.plots.runs import LATENT_POINTS, second_task_arms
+from lr_lab.plots.runs import LATENT_POINTS
 from lr_lab.runs import results
 from sentences import cost
 from sentences.titles import title
@@ -288,7 +288,7 @@ def forgetting(dataset: str, evaluation: str = "mixed") -> Markdown:
     for record in records:
         case = record["run"]["case"]
         ends = []
-        for arm in second_task_arms(record):
+        for arm in results.second_task_arms(record):
             drawn_curve = results.curve(arm)
             old, new = (drawn_curve[task][evaluation] for task in ("old", "new"))
             rows += [

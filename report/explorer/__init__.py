@@ -20,9 +20,9 @@ from lr_core.experiment import arm_name
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
 from lr_lab.data import catalogue
-from lr_lab.plots.runs import second_task_arms
 from lr_lab.runs import results
 from lr_lab.runs.profiles import find_profile
+from lr_lab.runs.results import second_task_arms
 from sentences.provenance import page as notebook
 from tables import shade
 

@@ -26,7 +26,7 @@ from lr_lab.runs.profiles import find_profile
 from lr_lab.runs.record import RunId
 
 TOPIC = "lr_core progress"
-PATIENCE = 10  # seconds for a scheduler to answer
+SCHEDULER_TIMEOUT = 10  # seconds for a scheduler to answer
 
 
 class DaskExecutor(Executor):
@@ -62,7 +62,7 @@ class DaskExecutor(Executor):
             silence_logs=logging.CRITICAL,
         )  # fmt: skip
         try:
-            self.client = distributed.Client(address or self._cluster, timeout=PATIENCE)
+            self.client = distributed.Client(address or self._cluster, timeout=SCHEDULER_TIMEOUT)
         except (OSError, ValueError) as error:
             raise LatentReplayError(
                 f"no dask scheduler answers at {address}; start one there, or unset DASK_SCHEDULER_ADDRESS for one on "

@@ -46,7 +46,7 @@ def select(
 
 def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, force: bool = False) -> list[Planned]:
     """Say of each run whether it is due and why: no record, what differs from its record, forced, or none of these."""
-    planned = [_judge(run, runs, cache, force) for run in selected]
+    planned = [_plan_run(run, runs, cache, force) for run in selected]
 
     def expected(run: RunId) -> float | None:
         """What other cases of the same data set took, on average; of any data set, where it has none yet."""
@@ -57,7 +57,7 @@ def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, f
     return [p if p.seconds is not None else dataclasses.replace(p, seconds=expected(p.run)) for p in planned]
 
 
-def _judge(run: RunId, runs: Path, cache: Path, force: bool) -> Planned:
+def _plan_run(run: RunId, runs: Path, cache: Path, force: bool) -> Planned:
     settings = find_profile(run.profile).settings
     record = existing_record(run, runs)
     if record is None:

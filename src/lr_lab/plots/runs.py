@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from lr_lab.plots.style import WIDTH, accuracy_axis, draw_classes, name_legend, styled, task_line
 from lr_lab.rounding import rounded
-from lr_lab.runs.results import curve
+from lr_lab.runs.results import curve, second_task_arms
 
 LATENT_POINTS = 150  # of each task in a latent map: more hide one another
 
@@ -22,11 +22,6 @@ def arm_name(arm: Mapping) -> str:
     share = arm.get("memory_share")
     words = arm["arm"].replace("-", " ") if share is None else f"replay {100 * share:g} %"
     return f"{words}, {arm['choice']}" if "choice" in arm else words
-
-
-def second_task_arms(record: Mapping) -> list[Mapping]:
-    """The arms that learn the second task: those with an accuracy on old classes."""
-    return [arm for arm in record["arms"] if "old" in arm["curve"]]
 
 
 @styled

@@ -34,7 +34,7 @@ from lr_lab.runs.record import RunId, make_record
 from lr_lab.runs.updates import Updates
 from lr_lab.runs.variants import VARIANTS
 
-Report = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
     runs: Path | None = None,
     cache: Path | None = None,
     threads: int | None = None,
-    report: Report = lambda progress: None,
+    report: OnProgress = lambda progress: None,
 ) -> dict:
     """Train all arms of a run and return its record.
 
@@ -96,7 +96,7 @@ def train(
     profile: Profile | None = None,
     compute: Compute | None = None,
     checkpoints: Checkpoints | None = None,
-    report: Report = lambda progress: None,
+    report: OnProgress = lambda progress: None,
 ) -> dict:
     """Train all arms of a case; returns what a record holds of them (`make_record` adds the rest).
 
@@ -131,7 +131,7 @@ def train(
             sequence = sequence.branch(
                 arm.share, frozen=variant.frozen, policy=policy(variant), choices=variant.choices
             )  # fmt: skip
-        made = _Arm(arm, sequence, checkpoints or Checkpoints(None), profile.updates)
+        made = _ArmTraining(arm, sequence, checkpoints or Checkpoints(None), profile.updates)
         results.append(made.result(report_share_of_all))
     # The compressor is frozen, so one plane serves both tasks, before and after the second.
     points, variance = latent_plane(first.branch(frozen=True), settings.latent_sample)
@@ -155,7 +155,7 @@ def train(
     }
 
 
-class _Arm:
+class _ArmTraining:
     """One arm of a run, trained or read from its checkpoint."""
 
     def __init__(self, arm: Arm, sequence: TaskSequence, checkpoints: Checkpoints, updates: int) -> None:
@@ -165,7 +165,7 @@ class _Arm:
         # For each sampled image of the first task the last evaluated epoch after which it was right; -1 for never.
         self.last_correct: dict[str, list[int]] | None = None
 
-    def result(self, report: Report) -> dict:
+    def result(self, report: OnProgress) -> dict:
         """What the record holds of the arm, and of the sampled images."""
         kept = self.checkpoints.read(self.name)
         if kept is None:
@@ -184,7 +184,7 @@ class _Arm:
         report(Progress(self.name, 1.0, epoch.number, epoch.train_accuracy))
         return result
 
-    def _train(self, report: Report) -> dict:
+    def _train(self, report: OnProgress) -> dict:
         sequence, settings = self.sequence, self.sequence.settings
         began, stamp = time.perf_counter(), provenance.stamp(sequence.compute)
         self._add_to_curve(sequence.begin())

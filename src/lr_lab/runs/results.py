@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -38,16 +38,8 @@ def table(records: Iterable[dict]) -> pd.DataFrame:
 
 def summary(record: dict) -> pd.DataFrame:
     """One run at a glance: a row for each arm, for each evaluation mode its accuracies in percent, two decimals."""
-    import pandas as pd
-
     measures = {"train": "train", "test": "test", "original_test": "original test"}
-    labels, rows = [], []
-    for arm in record["arms"]:
-        labels.append(_label(arm))
-        values = [arm["accuracy"][evaluation][measure] for evaluation in EVALUATIONS for measure in measures]
-        rows.append(["" if value is None else f"{100 * value:.2f}" for value in values])
-    columns = pd.MultiIndex.from_product([EVALUATIONS, measures.values()], names=["evaluation", None])
-    return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
+    return _by_mode(record, measures.values(), lambda arm, mode: [arm["accuracy"][mode][name] for name in measures])
 
 
 def closed_forms(record: dict) -> pd.DataFrame:
@@ -64,15 +56,21 @@ def closed_forms(record: dict) -> pd.DataFrame:
 
 def longer_summary(record: dict) -> pd.DataFrame:
     """A run of several tasks at a glance: a row for each arm, for each evaluation mode its `sequence_measures` in percent."""
+    return _by_mode(
+        record, sequence_measures([[1.0]]), lambda arm, mode: sequence_measures(arm["matrix"][mode]).values()
+    )
+
+
+def _by_mode(record: dict, names: Iterable[str], values: Callable[[dict, str], Iterable[float | None]]) -> pd.DataFrame:
+    """A row for each arm, for each evaluation mode these values in percent."""
     import pandas as pd
 
-    labels, rows = [], []
-    for arm in record["arms"]:
-        labels.append(_label(arm))
-        by_mode = [sequence_measures(arm["matrix"][evaluation]) for evaluation in EVALUATIONS]
-        rows.append([f"{100 * value:.2f}" for measures in by_mode for value in measures.values()])
-    columns = pd.MultiIndex.from_product([EVALUATIONS, sequence_measures([[1.0]])], names=["evaluation", None])
-    return pd.DataFrame(rows, index=pd.Index(labels, name="arm"), columns=columns)
+    rows = [
+        ["" if value is None else f"{100 * value:.2f}" for mode in EVALUATIONS for value in values(arm, mode)]
+        for arm in record["arms"]
+    ]
+    columns = pd.MultiIndex.from_product([EVALUATIONS, names], names=["evaluation", None])
+    return pd.DataFrame(rows, index=pd.Index(map(_label, record["arms"]), name="arm"), columns=columns)
 
 
 def sequence_measures(matrix: Sequence[Sequence[float]]) -> dict[str, float]:
@@ -119,6 +117,11 @@ def curve(arm: Mapping) -> dict:
         if task in whole
     }
     return {"epochs": [whole["epochs"][n] for n in places], **thinned}
+
+
+def second_task_arms(record: Mapping) -> list[Mapping]:
+    """The arms that learn the second task: those with an accuracy on old classes."""
+    return [arm for arm in record["arms"] if "old" in arm["curve"]]
 
 
 def _accuracies(arm: dict, evaluation: str) -> list[float | None]:

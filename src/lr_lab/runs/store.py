@@ -33,7 +33,7 @@ def write(record: dict, path: Path) -> None:
 
 def read(path: Path) -> dict:
     """A sound record of a known run; anything else is a `LatentReplayError` that names the file."""
-    record = _sound(path)
+    record = _read_checked(path)
     if reason := _unknown(record):
         raise LatentReplayError(f"{path}: {reason}")
     return record
@@ -46,7 +46,7 @@ def read_all(runs: Path, profile: str) -> list[dict]:
     """
     if not os.path.isdir(runs):
         raise LatentReplayError(f"{runs}: there is no such folder; name one that holds the runs")
-    records = [_sound(path) for path in sorted((runs / profile).glob("*.json"))]
+    records = [_read_checked(path) for path in sorted((runs / profile).glob("*.json"))]
     for reason in sorted({_unknown(record) for record in records} - {""}):
         warnings.warn(f"left out, its records are kept: {reason}", stacklevel=2)
     known = [(record["run"], record) for record in records if not _unknown(record)]
@@ -59,7 +59,7 @@ def unknown_dataset(name: str) -> str:
     return f"To have the data set {name}, set LR_DATA_PATH to the folder that holds {name}/dataset.toml"
 
 
-def _sound(path: Path) -> dict:
+def _read_checked(path: Path) -> dict:
     """A record that is whole, of this schema, unaltered and of the right name."""
     try:
         with path.open("rb") as file:

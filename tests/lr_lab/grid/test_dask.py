@@ -190,7 +190,7 @@ def nobody():
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch):
-    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    monkeypatch.setattr(cluster, "SCHEDULER_TIMEOUT", 0.5)
     with nobody(), pytest.raises(cluster.LatentReplayError, match="^no dask scheduler answers at tcp://127.0.0.1:9;"):
         DaskExecutor()
 
