@@ -130,13 +130,15 @@ def test_data_that_cannot_be_had_are_refused_where_they_are_chosen(panel):
     choice.select_option(label=absent.first.inner_text())
     field(panel, "Data set").get_by_text("is not on this machine: press “Fetch the data”, or choose another").wait_for()
     run = button(panel, "Run")
-    assert run.is_disabled()
-    assert button(panel, "Fetch the data").is_enabled()
+    expect(run).to_be_disabled(timeout=PATIENCE)  # the line comes first, the button then
+    expect(button(panel, "Fetch the data")).to_be_enabled(timeout=PATIENCE)
     choice.select_option(before)
     expect(run).to_be_enabled(timeout=PATIENCE)
 
 
 def test_the_panel_is_run_stopped_and_refuses_bad_input(panel, tmp_path):
+    from playwright.sync_api import expect
+
     run = button(panel, "Run")
     for label, bad, good, complaint in (
         ("Memory, % of a task's images", "0", "5", "choose more than 0 and at most 100 %"),
@@ -148,7 +150,7 @@ def test_the_panel_is_run_stopped_and_refuses_bad_input(panel, tmp_path):
         entry.fill(bad)
         entry.press("Enter")
         field(panel, label).get_by_text(complaint).wait_for()
-        assert run.is_disabled()
+        expect(run).to_be_disabled(timeout=PATIENCE)
         entry.fill(good)
         entry.press("Enter")
         field(panel, label).get_by_text(complaint).wait_for(state="detached")
@@ -160,5 +162,5 @@ def test_the_panel_is_run_stopped_and_refuses_bad_input(panel, tmp_path):
     panel.get_by_text("Stopped after").wait_for()
     assert "1: replay 5 %, stopped" in panel.locator(".lr-panel table").inner_text()
     assert curve.evaluate("image => image.naturalWidth") > 100  # drawn, not only named
-    assert run.is_enabled()
+    expect(run).to_be_enabled(timeout=PATIENCE)
     panel.screenshot(path=tmp_path / "panel.png")
