@@ -1,6 +1,7 @@
 """Real grids of the smoke profile in folders of their own: to disturb them, and to compare what they leave behind."""
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -83,7 +84,9 @@ class Grid:
             assert self.arms.setdefault(name, arm) == arm, f"{name} was trained again"
 
     def kept(self):
-        return [path for path in self.cache.glob("*/*.safetensors") if "unfinished" not in path.name]
+        # Not Path.glob: that fails where a finished run's folder is removed while it looks.
+        found = glob.glob("*/*.safetensors", root_dir=self.cache)
+        return [self.cache / path for path in found if "unfinished" not in path]
 
     def epochs(self):
         """The last finished epoch of each run in work."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from glob import glob
 
 import dask
 import pytest
@@ -70,7 +71,7 @@ class Cluster:
 
     def at_work(self):
         """The workers that have a run in training, by name."""
-        return [name for name in self.workers if list(self.cache(name).glob("*/*.unfinished.safetensors"))]
+        return [name for name in self.workers if glob("*/*.unfinished.safetensors", root_dir=self.cache(name))]
 
     def kept(self):
         """The arms that are kept, by name."""
