@@ -22,7 +22,6 @@ from lr_lab import plots
 from lr_lab.data import catalogue
 from lr_lab.runs import results
 from lr_lab.runs.profiles import find_profile
-from lr_lab.runs.results import second_task_arms
 from sentences.provenance import page as notebook
 from tables import shade
 
@@ -113,7 +112,7 @@ def _further_seed(record: Mapping) -> dict:
     """What the page has of a run with another seed: no latents and no predictions of single images, which take most room."""
     return {
         "notebook": notebook(record),
-        "arms": {_key(arm): _arm(record["run"], arm) for arm in second_task_arms(record)},
+        "arms": {_key(arm): _arm(record["run"], arm) for arm in results.second_task_arms(record)},
     }
 
 

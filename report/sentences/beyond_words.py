@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from IPython.display import Markdown
 
@@ -14,7 +15,7 @@ from analysis.edition import beyond as every_beyond
 from analysis.estimates import Estimate
 from analysis.verdicts import RULE
 from lr_lab.runs.profiles import find_profile
-from sentences.facts import cases_of
+from sentences.facts import cases_of, with_one_unit
 from sentences.provenance import SourcedText
 from sentences.titles import Title, title
 from sentences.words import NOT_RUN, listed
@@ -36,12 +37,7 @@ def by_set(profile: str | Iterable[str], number: Number, unit: str = " %") -> Ma
     """One number for each data set (of a profile) that has it: "93.1 ± 0.4 (MNIST) and 80.2 ± 0.6 % (KMNIST)"."""
     names = datasets(profile) if isinstance(profile, str) else profile
     known = {name: value for name in names if (value := number(name))}
-    units = [*[""] * (len(known) - 1), unit]
-    parts = [
-        f"{with_interval(value, its_unit)} ({title(name).markdown})"
-        for (name, value), its_unit in zip(known.items(), units, strict=False)
-    ]
-    return Markdown(listed(parts) if parts else f"({NOT_RUN})")
+    return with_one_unit(known, partial(with_interval, unit=""), partial(with_interval, unit=unit))
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,9 @@ def basis_of_advice() -> Markdown:
     if not profiles:
         return Markdown("")
     runs = "; ".join(f"*{name}*: {cases_of(every_beyond[name])}" for name in profiles)
-    return Markdown(f"The numbers are of the smaller trainings of @sec-beyond, under running statistics ({runs}).")
+    return Markdown(
+        f"The numbers are of the smaller trainings of @sec-beyond ({runs}), under running statistics where none are named."
+    )
 
 
 def training_numbers() -> Markdown:

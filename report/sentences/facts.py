@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from IPython.display import Markdown
 
@@ -19,6 +20,8 @@ from lr_lab.runs.profiles import find_profile
 from sentences.provenance import percent, points, points_alone
 from sentences.titles import title
 from sentences.words import NOT_RUN, count, listed
+
+T = TypeVar("T")
 
 
 def run_state(runs: Runs) -> str:
@@ -171,8 +174,13 @@ def by_dataset(found: Callable[[Runs], Value | None], write: Callable[[Value | N
         for name in ours.datasets
         if (value := found(ours.only(lambda record, name=name: record["run"]["dataset"] == name))) is not None
     }
+    return with_one_unit(known, points_alone, write)
+
+
+def with_one_unit(known: Mapping[str, T], write: Callable[[T], object], with_unit: Callable[[T], object]) -> Markdown:
+    """Numbers of data sets, the unit behind the last one alone."""
     *others, last = known or [""]
-    writers = dict.fromkeys(others, points_alone) | {last: write}
+    writers = dict.fromkeys(others, write) | {last: with_unit}
     parts = [f"{writers[name](value)} ({title(name).markdown})" for name, value in known.items()]
     return Markdown(listed(parts) if parts else f"({NOT_RUN})")
 

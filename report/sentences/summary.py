@@ -15,7 +15,7 @@ from analysis.verdicts import counts, decided
 from sentences.beyond_words import advised
 from sentences.provenance import percent
 from sentences.titles import title
-from sentences.words import comparison, listed
+from sentences.words import comparison, listed, sentence
 
 MEASURED = {
     "running": "under running statistics",
@@ -54,8 +54,7 @@ def _abstract() -> Iterator[str]:
     yield mechanism()
     yield central_claim()
     if advice := advised():
-        text = listed(advice[:3])
-        yield f"{text[0].upper()}{text[1:]}; say which statistics a test used."
+        yield f"{sentence(listed(advice[:3]))}; say which statistics a test used."
 
 
 def reproduced() -> str:
@@ -110,6 +109,7 @@ def _preserved() -> str:
     for entry in claims.ledger():
         if entry.evaluation == "mixed" and entry.claim.name in claims.PRESERVED:
             verdicts.setdefault(entry.claim.datasets[0], {})[claims.PRESERVED[entry.claim.name]] = entry.verdict
+    most = 100 * next(claim.most for claim in claims.CLAIMS if claim.name in claims.PRESERVED)
     enough: dict[float, list[str]] = {}
     none_is = [title(name) for name, found in verdicts.items() if set(found.values()) == {"fails"}]
     for name, found in verdicts.items():
@@ -120,11 +120,12 @@ def _preserved() -> str:
     parts = []
     if enough:
         takes = ", ".join(f"{percent(share, 0)} on {listed(names)}" for share, names in enough.items())
-        parts.append(f"to lose at most 5 points takes {takes}")
+        parts.append(f"to lose at most {most:g} points takes {takes}")
     if none_is:
-        parts.append(f"on {listed(none_is)} no memory {'is enough' if enough else 'keeps the loss below 5 points'}")
-    text = "; ".join(parts)
-    return f" {text[0].upper()}{text[1:]}." if text else ""
+        parts.append(
+            f"on {listed(none_is)} no memory {'is enough' if enough else f'keeps the loss below {most:g} points'}"
+        )
+    return f" {sentence('; '.join(parts))}." if parts else ""
 
 
 def mechanism() -> str:

@@ -26,6 +26,11 @@ def listed(items: Iterable[object]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def sentence(text: str) -> str:
+    """A text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def comparison(first: float | None, second: float | None, above: str, below: str) -> str:
     """One of two phrases, by which value is larger: the sentence stays true when runs are added."""
     if first is None or second is None:
