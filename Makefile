@@ -53,8 +53,9 @@ HTML := report/_output/index.html
 PDF := report/_output/latent-replay.pdf
 TABLES := report/_output/results.csv report/_output/results.json
 PAGES := report/_output/notebooks/index.html
-SOURCES := $(wildcard $(addprefix report/,*.qmd *.py *.bib _quarto.yml) data/*.csv data/*.toml benchmarks/results/*.json) \
-  $(shell find src $(addprefix report/,analysis sentences tables drawings render theme figures explorer trainer interactive notebook) -type f ! -path '*/__pycache__/*' 2>/dev/null)
+# All but what rendering makes itself: a new folder is a source too.
+SOURCES := $(wildcard data/*.csv data/*.toml benchmarks/results/*.json) $(shell find src report -type f \
+  ! -path 'report/runs/*' ! -path 'report/_output/*' ! -path '*/__pycache__/*' ! -path '*/.*' 2>/dev/null)
 # The folders too: a record that was removed leaves no other trace.
 RECORDS := $(wildcard report/runs/ report/runs/*/ report/runs/*/*.json)
 NOTEBOOKS := $(wildcard report/runs/*/*.ipynb)

@@ -207,7 +207,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "scripts", folder / "scripts")
-    for name in ("report/index.qmd", "report/render/__main__.py", "report/runs/paper/a.json", "src/lr_core/models.py"):
+    for name in ("report/index.qmd", "report/analysis/a.py", "report/runs/paper/a.json", "src/lr_core/models.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
     script(
@@ -382,7 +382,7 @@ def test_engine_of_the_report(checkout: Path, quarto: bool, target: str, calls: 
 def test_report_is_rendered_once_for_both_files_and_again_when_a_source_changes(checkout: Path):
     fakes = with_fakes(checkout) | {"LR_PROFILE": "smoke"}
     files = ["report/_output/index.html", "report/_output/latent-replay.pdf"]
-    sources = ["report/index.qmd", "report/render/__main__.py", "src/lr_core/models.py", "report/runs/paper/a.json"]
+    sources = ["report/index.qmd", "report/analysis/a.py", "src/lr_core/models.py", "report/runs/paper/a.json"]
     sources += ["report/runs/paper"]  # as changed when a record was removed
 
     def rendered() -> int:
