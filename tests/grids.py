@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import nbformat
 import psutil
 import safetensors
 
@@ -39,6 +40,13 @@ def key(case):
 def kept_arm(path):
     with safetensors.safe_open(path, "pt") as content:
         return json.loads(content.metadata()["result"])["arm"]
+
+
+def write_notebook(path, code=""):
+    """A notebook for the grid that has `seed` as its parameter, then this code."""
+    cells = [nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(code)]
+    kernel = {"name": "python3", "display_name": "Python", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
 class Grid:

@@ -25,7 +25,7 @@ def run_notebook(
 
     A notebook that ran to its end proves nothing: look for the file that it should have written. Absolute paths among
     the parameters, clock times, warnings and other traces of the machine are left out of what is returned; the warnings
-    are given again here. The kernel ends when this process ends. Several threads may call this at the same time.
+    are given again here. The kernel is killed after the last cell, and when this process ends. Several threads may call this at the same time.
 
     Parameters
     ----------
@@ -75,6 +75,9 @@ def run_notebook(
                 progress_bar=False,
                 log_output=False,
                 iopub_timeout=60,  # seconds for a cell's last output: the 4 of nbclient are few where eight kernels share two cores
+                # After its last cell a kernel has nothing left to do. Asked to end, it may print a traceback: its threads
+                # use sockets that another one has closed.
+                shutdown_kernel="immediate",
                 extra_arguments=["--IPKernelApp.exec_lines=import lr_lab.grid.parent_watchdog"],
             )
         except papermill.PapermillExecutionError as error:

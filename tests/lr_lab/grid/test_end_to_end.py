@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from browser import leaves
 from click.testing import CliRunner
-from grids import ROOT, kept_arm, kernels, places
+from grids import ROOT, kept_arm, kernels, places, write_notebook
 
 from lr_lab.cli import main
 from lr_lab.data import catalogue, custom
+from lr_lab.grid import notebook
 from lr_lab.runs import store
 from lr_lab.runs.profiles import PROFILES, find_profile
 from lr_lab.runs.record import digest
@@ -223,12 +224,12 @@ def test_a_request_in_a_process_of_its_own_ends_with_its_status_and_a_line(tmp_p
     assert process.errors == "error: unknown case 7; known are 1, 2, 3, 4\n"
 
 
-def test_an_unknown_notebook_parameter_is_refused():
-    from lr_core.errors import UsageError
-    from lr_lab.grid.notebook import run_notebook
-
-    with pytest.raises(UsageError, match="case.ipynb has no parameter 'budget'; it has dataset, case"):
-        run_notebook("case", {"budget": 1})
+def test_a_kernel_says_nothing_after_its_last_cell(tmp_path, monkeypatch, capfd):
+    code = "import atexit, os; atexit.register(os.write, 2, b'ended by itself'); os.write(2, b'last cell')"
+    write_notebook(tmp_path / "talks.ipynb", code)
+    monkeypatch.setattr(notebook, "NOTEBOOKS", tmp_path)
+    notebook.run_notebook("talks", {})
+    assert capfd.readouterr().err == "last cell"
 
 
 # -- the paper --------------------------------------------------------------------------------------------------------

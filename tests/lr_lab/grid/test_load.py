@@ -7,10 +7,9 @@ import os
 import subprocess
 import sys
 
-import nbformat
 import psutil
 import pytest
-from grids import ROOT, kernels
+from grids import ROOT, kernels, write_notebook
 
 from lr_lab.grid import notebook as notebooks
 from lr_lab.grid.local import LocalExecutor
@@ -33,10 +32,7 @@ def test_of_runs_eight_at_a_time_none_is_lost(undisturbed):
 
 def test_of_many_kernels_eight_at_a_time_none_is_lost_and_nothing_of_them_stays(watched, tmp_path, monkeypatch):
     """Of a notebook that trains nothing: eight of them start at almost the same moment, again and again."""
-    cell = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
-    kernel = {"name": "python3", "display_name": "Python", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
-    nbformat.write(notebook, tmp_path / "empty.ipynb")
+    write_notebook(tmp_path / "empty.ipynb")
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
 
     class Empty(LocalExecutor):
