@@ -27,7 +27,7 @@ def bounds(sequence: TaskSequence, shares: tuple[float, ...]) -> dict[str, dict[
     Classifiers are "nearest-mean", "linear" and "quadratic" (discriminant analysis, all classes equally likely, covariances
     shrunk as Ledoit and Wolf, 2004). They have all training latents of the new task, and of the old one the latents that a
     memory of this share has under this seed; "1.0" is all of them. A share is left out where it gives a class a single image
-    or a covariance that has no inverse.
+    or latents that are all the same.
 
     Parameters
     ----------
@@ -91,5 +91,6 @@ def _classifiers(classes: int) -> dict[str, ClassifierMixin]:
     return {
         "nearest-mean": NearestCentroid(),
         "linear": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=equal),
-        "quadratic": QuadraticDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=equal),
+        # Latents may lie close together: no variance but 0 is too small.
+        "quadratic": QuadraticDiscriminantAnalysis(solver="eigen", shrinkage="auto", priors=equal, tol=0.0),
     }

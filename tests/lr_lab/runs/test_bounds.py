@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import NearestCentroid
 
 from lr_core.experiment import TaskSequence
@@ -42,6 +43,14 @@ def test_the_nearest_mean_is_that_of_the_memory_of_a_replay_arm_and_of_all_new_l
 
 def test_they_learn_both_tasks(found):
     assert all(accuracy > 0.5 for by_share in found.values() for accuracy in by_share["1.0"])
+
+
+def test_gaussians_do_not_depend_on_the_scale_of_a_latent(sequence, found, monkeypatch):
+    scale = torch.ones(1, 6, 6).double()
+    scale[0, 0, 0] = 1e-3
+    encode = sequence.encode
+    monkeypatch.setattr(sequence, "encode", lambda positions: scale * encode(positions))
+    assert bounds(sequence, (0.25,))["quadratic"] == found["quadratic"]
 
 
 def test_they_are_in_the_record(watched, record):
