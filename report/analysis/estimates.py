@@ -20,7 +20,7 @@ Reader = Callable[[Mapping], Value | None]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with the half-width of its confidence interval, None for one seed."""
+    """A mean over seeds with the half-width of its confidence interval; None for one seed, and for seeds that are all equal."""
 
     value: Value
     half_width: float | None
@@ -29,13 +29,13 @@ class Estimate:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval lies on one side of 0, else 0; 0 for one seed."""
+        """1 or -1 where the interval lies on one side of 0, else 0; 0 without an interval."""
         if self.half_width is None or abs(self.value) <= self.half_width:
             return 0
         return 1 if self.value > 0 else -1
 
     def inside(self, least: float, most: float) -> bool:
-        """Whether the interval lies inside a range; never for one seed."""
+        """Whether the interval lies inside a range; never without one."""
         return (
             self.half_width is not None
             and least <= self.value - self.half_width
@@ -43,7 +43,7 @@ class Estimate:
         )
 
     def outside(self, least: float, most: float) -> bool:
-        """Whether the interval and a range have nothing in common; never for one seed."""
+        """Whether the interval and a range have nothing in common; never without one."""
         return self.half_width is not None and (
             self.value + self.half_width < least or self.value - self.half_width > most
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import pandas as pd
 
 from analysis.edition import Runs, ours
-from analysis.estimates import Reader, estimate
+from analysis.estimates import Estimate, Reader, estimate
 from analysis.published import published_value
 from analysis.sourced import Value, accuracy, mean, run_id, source
 from lr_core.settings import EVALUATIONS
@@ -128,6 +128,16 @@ def _reader(name: str, share: float | None, measure: str, evaluation: str) -> Re
     return read
 
 
+def kept_beyond_half(dataset: str, evaluation: str, share: float) -> Estimate | None:
+    """Accuracy on old classes with this memory, less the middle between that without replay and that before the second task."""
+    parts = (
+        ("replay", share, "original_test", 1.0),
+        ("no-replay", None, "original_test", -0.5),
+        ("first-task", None, "test", -0.5),
+    )
+    return estimate(*((ours, dataset, _reader(*name, evaluation), weight) for *name, weight in parts))
+
+
 # -- beside the published values --------------------------------------------------------------------------------------
 
 
@@ -163,8 +173,9 @@ def published_mean(name: str, measure: str, runs: Runs = ours) -> float | None:
 def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
     """How far the baseline is from the published training accuracy when it keeps less than the published one.
 
-    Published less ours, on average over the runs. Ours is that of the epoch after the last one looked at that has at least
-    the published accuracy on old classes; of the last epoch if there is none after it.
+    Published less ours, on average over the runs. Ours is that of the first epoch looked at from which on accuracy on old classes
+    stays below the published one; of the last epoch if there is none. Curves look at some epochs only, so a little more is
+    learned there than at the crossing: the true distance is not smaller.
     """
     found = []
     for record, arm in arms("no-replay", runs):
@@ -172,10 +183,10 @@ def unlearned_when_lost(evaluation: str, runs: Runs = ours) -> Value | None:
         if kept is None or learned is None:
             continue
         curve = results.curve(arm)
-        old = zip(curve["epochs"], curve["old"][evaluation], strict=True)
-        last = max((epoch for epoch, value in old if value >= kept), default=0)  # 0 is before the task
-        training = arm["curve"]["train_accuracy"]
-        unlearned = learned - training[min(last, len(training) - 1)]
+        old = curve["old"][evaluation]
+        above = max((place for place, value in enumerate(old) if value >= kept), default=0)  # 0 is before the task
+        epoch = curve["epochs"][min(above + 1, len(old) - 1)]
+        unlearned = learned - arm["curve"]["train_accuracy"][epoch - 1]
         found.append((record, Value(unlearned, [source(record, arm)])))
     return mean_over_cases(found)
 
@@ -233,16 +244,6 @@ def paired(others: Runs) -> list[tuple[dict, dict, dict, dict]]:
         for record in ours.of(other["run"]["dataset"], other["run"]["case"], other["run"]["seed"])
         for arm, same in zip(record["arms"], other["arms"], strict=True)
     ]
-
-
-def change(others: Runs, measure: str, name: str, evaluation: str) -> Value | None:
-    """Mean accuracy of one kind of arm in `others`, less that of the same arms of ours."""
-    found = (
-        (record, [accuracy(of, one, evaluation, measure) for of, one in ((other, same), (record, arm))])
-        for record, arm, other, same in paired(others)
-        if arm["arm"] == name
-    )
-    return mean_over_cases((record, so - here) for record, (so, here) in found)
 
 
 def shift(others: Runs, measure: str, name: str | None = None) -> Value | None:

@@ -1,8 +1,8 @@
 """Other readings of what the original leaves open, each beside ours: does it come closer to the published numbers?
 
-Four are trained (profile `choices`): each arm is compared with the same arm of the same seed of ours. The others need no
-training: test batches of another size, running averages taken anew (`lr_lab.runs.probes`), and an earlier end, which is
-read from the curves.
+Five are trained (profiles `choices` and `literal`): each arm is compared with the same arm of the same seed of ours. The others
+need no training: test batches of another size, running averages taken anew (`lr_lab.runs.probes`), and an earlier end, which
+is read from the curves.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from statistics import fmean
 import pandas as pd
 
 from analysis import verdicts
-from analysis.edition import choices, ours
+from analysis.edition import choices, literal, ours
 from analysis.findings import mean_over_cases
 from analysis.published import MEASURES, published, published_value
 from analysis.sourced import Value, accuracy, mean, source
 from analysis.verdicts import Judged
 from lr_core.settings import EVALUATIONS
 from lr_lab.runs import results
-from lr_lab.runs.variants import READINGS as TRAINED
+from lr_lab.runs.variants import READINGS as SECOND_TASK
 from lr_lab.runs.variants import VARIANTS
 
 EPOCHS = (5, 10, 20)
+PLAIN_SGD = "plain-sgd"
+TRAINED = (*SECOND_TASK, PLAIN_SGD)
 
 READINGS: dict[str, str] = {
-    **{name: VARIANTS[name].words for name in TRAINED},
+    **{name: VARIANTS[name].words for name in SECOND_TASK},
+    PLAIN_SGD: "plain SGD, no momentum",
     "batch 50": "test batches of 50",
     "batch 200": "test batches of 200",
     "batch all": "all of a task in one test batch",
@@ -73,16 +76,23 @@ def _pairs() -> Iterator[Pair]:
         for arm in record["arms"]:
             for reading, evaluation, measure, other in (*_probed(record, arm), *_ended_early(record, arm)):
                 yield from _pair(reading, record, arm, evaluation, measure, other)
-    for changed in choices.records:
-        run = changed["run"]
+    for reading, changed, arm in _trained():
+        run, name = changed["run"], (arm["arm"], arm["memory_share"])
         for record in ours.of(run["dataset"], run["case"], run["seed"]):
-            same = {(arm["arm"], arm["memory_share"]): arm for arm in record["arms"]}
-            for arm in (arm for arm in changed["arms"] if "choice" in arm):
-                for evaluation in EVALUATIONS:
-                    for measure in MEASURES:
-                        other = accuracy(changed, arm, evaluation, measure)
-                        like = same[arm["arm"], arm["memory_share"]]
-                        yield from _pair(arm["choice"], record, like, evaluation, measure, other)
+            same = next(each for each in record["arms"] if (each["arm"], each["memory_share"]) == name)
+            for evaluation in EVALUATIONS:
+                for measure in MEASURES:
+                    yield from _pair(
+                        reading, record, same, evaluation, measure, accuracy(changed, arm, evaluation, measure)
+                    )
+
+
+def _trained() -> Iterator[tuple[str, dict, dict]]:
+    """(reading, record, arm) of each arm that was trained otherwise."""
+    for record in choices.records:
+        yield from ((arm["choice"], record, arm) for arm in record["arms"] if "choice" in arm)
+    for record in literal.records:
+        yield from ((PLAIN_SGD, record, arm) for arm in record["arms"])
 
 
 def _pair(
@@ -134,27 +144,25 @@ class Distance:
 
 
 @cache
-def distances() -> list[Distance]:
-    """One for each reading, kind of accuracy and evaluation mode that there are pairs of."""
-    found = []
-    for reading in READINGS:
-        for arm, measure in KINDS:
-            for evaluation in EVALUATIONS:
-                chosen = [
-                    pair
-                    for pair in pairs()
-                    if (pair.reading, pair.arm, pair.measure, pair.evaluation) == (reading, arm, measure, evaluation)
-                ]
-                if chosen:
-                    runs = {tuple(pair.record["run"].values()) for pair in chosen}
-                    found.append(Distance(
-                        reading, arm, measure, evaluation,
-                        _mean((pair.record, abs(pair.ours - pair.published)) for pair in chosen),
-                        _mean((pair.record, abs(pair.other - pair.published)) for pair in chosen),
-                        _mean((pair.record, pair.other - pair.ours) for pair in chosen),
-                        len(runs), len({run[:2] for run in runs}),
-                    ))  # fmt: skip
-    return found
+def distances(datasets: tuple[str, ...] | None = None) -> list[Distance]:
+    """One for each reading, kind of accuracy and evaluation mode that there are pairs of, on these data sets alone if any are named."""
+    found: dict[tuple, list[Pair]] = {}
+    for pair in pairs():
+        if datasets is None or pair.record["run"]["dataset"] in datasets:
+            found.setdefault((pair.reading, pair.arm, pair.measure, pair.evaluation), []).append(pair)
+    every = ((reading, *kind, evaluation) for reading in READINGS for kind in KINDS for evaluation in EVALUATIONS)
+    return [_distance(key, found[key]) for key in every if key in found]
+
+
+def _distance(key: tuple[str, str, str, str], chosen: list[Pair]) -> Distance:
+    runs = {tuple(pair.record["run"].values()) for pair in chosen}
+    return Distance(
+        *key,
+        _mean((pair.record, abs(pair.ours - pair.published)) for pair in chosen),
+        _mean((pair.record, abs(pair.other - pair.published)) for pair in chosen),
+        _mean((pair.record, pair.other - pair.ours) for pair in chosen),
+        len(runs), len({run[:2] for run in runs}),
+    )  # fmt: skip
 
 
 def _mean(found: Iterator[tuple[Mapping, Value]]) -> Value:
@@ -163,10 +171,12 @@ def _mean(found: Iterator[tuple[Mapping, Value]]) -> Value:
     return average
 
 
-def distance(reading: str, arm: str, measure: str, evaluation: str) -> Distance | None:
+def distance(
+    reading: str, arm: str, measure: str, evaluation: str, datasets: tuple[str, ...] | None = None
+) -> Distance | None:
     """The `Distance` of a reading, None where nothing was compared."""
     wanted = (reading, arm, measure, evaluation)
-    return next((d for d in distances() if (d.reading, d.arm, d.measure, d.evaluation) == wanted), None)
+    return next((d for d in distances(datasets) if (d.reading, d.arm, d.measure, d.evaluation) == wanted), None)
 
 
 def nearest(arm: str, measure: str, evaluation: str) -> Distance | None:
@@ -175,19 +185,21 @@ def nearest(arm: str, measure: str, evaluation: str) -> Distance | None:
     return max(found, key=lambda d: d.ours - d.other, default=None)
 
 
-def largest_shift(evaluation: str, measure: str = "original_test") -> Value | None:
-    """The largest mean change of accuracy after replay by a choice that was trained, without its sign."""
+def largest_shift(
+    evaluation: str, measure: str = "original_test", datasets: tuple[str, ...] | None = None
+) -> Value | None:
+    """The largest mean change of accuracy after replay by another way to train the second task, without its sign."""
     found = [
         abs(d.shift)
-        for d in distances()
-        if d.reading in TRAINED and (d.arm, d.measure, d.evaluation) == ("replay", measure, evaluation)
+        for d in distances(datasets)
+        if d.reading in SECOND_TASK and (d.arm, d.measure, d.evaluation) == ("replay", measure, evaluation)
     ]
     return max(found, default=None)
 
 
-def early_end(measure: str, evaluation: str) -> Distance | None:
+def early_end(measure: str, evaluation: str, datasets: tuple[str, ...] | None = None) -> Distance | None:
     """Trainings that end after the fewest of `EPOCHS`."""
-    return distance(f"epochs {EPOCHS[0]}", "replay", measure, evaluation)
+    return distance(f"epochs {EPOCHS[0]}", "replay", measure, evaluation, datasets)
 
 
 AVERAGES = {
@@ -242,46 +254,97 @@ class Baseline:
     case: int
     published: float
     ours: Value
-    reading: str  # of the others the one that keeps most
+    reading: str  # of the others the one that keeps most in the end
     other: Value
+
+
+@dataclass(frozen=True)
+class NearestEpoch:
+    """The epoch of a training without replay that comes closest to the published pair of a case: kept and learned."""
+
+    reading: str  # "" as in ours
+    epoch: int
+    old: Value
+    new: Value
+    published_old: float
+    published_new: float
+
+
+def _largest_baseline() -> tuple[str, int, float, float]:
+    """Data set and case of the published baseline that keeps most; accuracy on its old and on its new classes."""
+    kept = published[published.arm == "no-replay"]
+    row = kept.loc[kept.original_test_accuracy.idxmax()]
+    return row.dataset, int(row.case), row.original_test_accuracy, row.test_accuracy
 
 
 def baseline(evaluation: str = "batch") -> Baseline | None:
     """None where its case was not run."""
-    kept = published[published.arm == "no-replay"]
-    row = kept.loc[kept.original_test_accuracy.idxmax()]
-    found = _by_reading(row.dataset, row.case, "no-replay", None, "original_test", evaluation)
+    dataset, case, kept, _ = _largest_baseline()
+    found = _by_reading(dataset, case, "no-replay", None, "original_test", evaluation)
     if not found:
         return None
     others = {reading: mean(pair.other for pair in chosen) for reading, chosen in found.items()}
     most = max(others, key=lambda reading: others[reading])
     # Over the runs of all readings, each once: the epochs need no run of their own, so they have every run.
     ours_kept = mean(pair.ours for pair in found[f"epochs {EPOCHS[0]}"])
-    return Baseline(row.dataset, int(row.case), row.original_test_accuracy, ours_kept, most, others[most])
+    return Baseline(dataset, case, kept, ours_kept, most, others[most])
 
 
-def explains(judged: Judged) -> str:
-    """The reading under which one published number would lie in the prediction interval, in words.
+def nearest_epoch(evaluation: str = "batch") -> NearestEpoch | None:
+    """Of all trainings of the case of `baseline`, ours and others, the epoch whose larger distance from the pair is smallest."""
+    dataset, case, kept, learned = _largest_baseline()
+    found = []
+    trained = [("", record, arm) for record in ours.records for arm in record["arms"]]
+    for reading, record, arm in (*trained, *_trained()):
+        run = record["run"]
+        if (run["dataset"], run["case"], arm["arm"]) != (dataset, case, "no-replay"):
+            continue
+        curve = results.curve(arm)
+        for epoch, old, new in zip(curve["epochs"], curve["old"][evaluation], curve["new"][evaluation], strict=True):
+            old, new = (Value(value, [source(record, arm)]) for value in (old, new))
+            found.append(NearestEpoch(reading, epoch, old, new, kept, learned))
+    return min(found, key=lambda e: max(abs(e.old - kept), abs(e.new - learned)), default=None)
 
-    The nearest of them if there are several; "none" if there is none, and "not tried" without a trained reading.
-    """
-    near = _by_reading(judged.dataset, judged.case, judged.arm, judged.share, judged.measure, judged.evaluation)
+
+@dataclass(frozen=True)
+class Explanation:
+    """Under which other reading or evaluation mode a published number lies inside the prediction interval."""
+
+    words: str  # "none" if there is none, "not tried" without a trained reading
+    sources: frozenset[str] = frozenset()  # the arms that show it
+
+
+def explains(judged: Judged) -> Explanation:
+    """The nearest reading or evaluation mode if there are several. With many tried, one can lie inside by chance."""
+    place = judged.dataset, judged.case, judged.arm, judged.share, judged.measure
+    near = _by_reading(*place, judged.evaluation)
     # What a reading changes, in the runs that were made both ways, on the mean over all seeds: a seed that lies low by chance
     # must not count for the reading.
-    by_distance = {
-        reading: abs(judged.difference + fmean(pair.other - pair.ours for pair in found))
-        for reading, found in near.items()
-    }
-    inside = [reading for reading, value in by_distance.items() if value <= (judged.half_width or 0)]
+    found = [
+        (
+            abs(judged.difference + fmean(pair.other - pair.ours for pair in chosen)),
+            READINGS[reading],
+            frozenset().union(*(pair.other.sources for pair in chosen)),
+        )
+        for reading, chosen in near.items()
+    ]
+    for mode in EVALUATIONS:
+        values = ours.values(judged.dataset, judged.case, judged.arm, judged.measure, mode, judged.share)
+        if mode != judged.evaluation and (average := mean(values)) is not None:
+            found.append((abs(average - judged.published), f"{mode} statistics", average.sources))
+    inside = [each for each in found if each[0] <= (judged.half_width or 0)]
     if inside:
-        return READINGS[min(inside, key=lambda reading: by_distance[reading])]
-    return "none" if set(TRAINED) & set(near) else "not tried"
+        return Explanation(*min(inside, key=lambda each: each[0])[1:])
+    return Explanation("none" if set(TRAINED) & set(near) else "not tried")
 
 
 def verdicts_explained() -> pd.DataFrame:
-    """All verdicts as a table; of a number that differs, the reading that explains it."""
-    explained = [explains(each) if each.verdict == "differs" else "" for each in verdicts.judged()]
-    return verdicts.frame().assign(inside_it_with=explained)
+    """All verdicts as a table; of a number that differs, the reading or mode that explains it, and the runs that show it."""
+    explained = [explains(each) if each.verdict == "differs" else Explanation("") for each in verdicts.judged()]
+    runs = [sorted({arm.rpartition("/")[0] for arm in each.sources}) for each in explained]
+    return verdicts.frame().assign(
+        inside_it_with=[each.words for each in explained], shown_by=[" ".join(each) for each in runs]
+    )
 
 
 def frame() -> pd.DataFrame:

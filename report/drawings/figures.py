@@ -264,7 +264,7 @@ def verdict_strips(dataset: str) -> Markdown:
     if not judged:
         return _missing(dataset)
     if dataset not in ours.repeated_datasets:
-        return Markdown(f"*{title(dataset).markdown}: no verdict yet, as cases have one seed.*")
+        return Markdown(f"*{title(dataset).markdown}: no verdict, as some of its cases have one seed.*")
     inside = {mode: [e.compatible for e in judged if e.evaluation == mode and e.verdict] for mode in EVALUATIONS}
     said = [f"{sum(found)} of {len(found)} intervals hold it under {mode} statistics" for mode, found in inside.items()]
     alt = (

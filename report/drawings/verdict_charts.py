@@ -27,7 +27,7 @@ def headline(points: pd.DataFrame, titles: Mapping[str, str], names: Mapping[str
     Parameters
     ----------
     points : dataset, measure ("old" or "new"), stage, evaluation, published, ours, half_width (shares of the images; an empty
-        half_width is one seed)
+        half_width is no interval)
     titles : data set -> title, in the order of the columns
     names : stage -> its name, in the order along x
     """
@@ -87,7 +87,7 @@ def _row_name(judged: Judged) -> str:
 
 
 def _verdict_legend(figure: Figure, present: Sequence[str | None]) -> None:
-    names = {verdict: verdict or "one seed: no verdict" for verdict in VERDICT_MARKS if verdict in present}
+    names = {verdict: verdict or "no verdict" for verdict in VERDICT_MARKS if verdict in present}
     handles = [Line2D([], [], **VERDICT_MARKS[verdict], label=name) for verdict, name in names.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 

@@ -58,7 +58,9 @@ def _judged(entry: claims.Entry) -> str:
     text = f"{100 * float(made.value):z.1f}"
     if made.half_width is not None and entry.claim.datasets:
         text += f" ± {100 * made.half_width:.1f}"
-    return f'<td class="num">{text.replace("-", "−")}<br><span class="delta">{entry.verdict or "one seed"}</span></td>'
+    return (
+        f'<td class="num">{text.replace("-", "−")}<br><span class="delta">{entry.verdict or "no interval"}</span></td>'
+    )
 
 
 def claims_at_a_glance() -> Markdown:

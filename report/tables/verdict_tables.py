@@ -5,16 +5,16 @@ from __future__ import annotations
 from IPython.display import Markdown
 
 from analysis import readings as other_readings
-from analysis.edition import literal, ours
+from analysis.edition import ours
 from analysis.effects import effects as of_seeds
-from analysis.findings import change, gain_over_running
+from analysis.findings import gain_over_running
 from analysis.published import MEASURES
 from analysis.sourced import Value, sources_of
 from analysis.verdicts import RULE, Judged, decided
 from lr_core.settings import EVALUATIONS
 from lr_lab import plots
 from lr_lab.evidence import VERDICTS
-from sentences.provenance import in_table, number, points_alone
+from sentences.provenance import SourcedText, in_table, number, points_alone
 from sentences.titles import title
 from sentences.words import NOT_RUN
 from tables.html_table import cells_of, html_table, simple_table
@@ -48,12 +48,18 @@ def differing(evaluation: str = "batch") -> Markdown:
             title(each.dataset).html, each.case,
             plots.arm_name({"arm": each.arm, "memory_share": each.share}).replace(" ", "&nbsp;"),
             MEASURES[each.measure].lower(), f"{each.published:.4f}", in_table(number(each.ours)),
-            f"± {each.half_width:.4f}", f"{each.difference:+.4f}".replace("-", "−"), other_readings.explains(each),
+            f"± {each.half_width:.4f}", f"{each.difference:+.4f}".replace("-", "−"), _explained(each),
         )
         for each in found
     ]  # fmt: skip
     columns = ("Data set", "Case", "Arm", "Accuracy", "Published", "Ours", "Interval", "Difference", "Inside it with")
     return simple_table(columns, rows or [("none", *[""] * 8)], numeric=(4, 5, 6, 7))
+
+
+def _explained(judged: Judged) -> str:
+    """The reading or mode that explains a number; on the page, pointing at it shows the runs."""
+    found = other_readings.explains(judged)
+    return in_table(SourcedText(found.words, found.sources)) if found.sources else found.words
 
 
 def open_choices() -> Markdown:
@@ -62,8 +68,7 @@ def open_choices() -> Markdown:
     of_mode = [None if mode == "running" else gain_over_running(mode) for mode in EVALUATIONS]
     rows = [
         ("statistics of BatchNorm in testing", "all three of @sec-evaluation", "batch and mixed instead of running", of_mode),
-        ("momentum of SGD", f"{ours.settings.momentum:g}", "none",
-         [change(literal, "original_test", "replay", mode) for mode in EVALUATIONS]),
+        ("momentum of SGD", f"{ours.settings.momentum:g}", *_moved(other_readings.PLAIN_SGD)),
         ("momentum when the second task begins", "starts at 0", *_moved("carry-optimizer")),
         ("order of the two updates", "new images, then memory", *_moved("memory-first")),
         ("memory images in an update", "one batch, drawn anew", *_moved("whole-memory")),

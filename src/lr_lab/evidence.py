@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+ROUNDING = 1e-9
+"""Numbers that lie closer together than this are equal: their sums were rounded."""
 VERDICTS = ("reproduced", "small systematic shift", "inconclusive", "differs")
 
 
@@ -93,14 +95,15 @@ class Effect:
 def paired_effect(differences: Sequence[float], confidence: float = 0.95) -> Effect | None:
     """A t test over seeds that the mean difference is 0; None for fewer than two seeds.
 
+    None also where all seeds have the same difference, which happens with few test images: they say nothing of the spread.
     The seed is the unit: average over cases within a seed first. Its cases share splits and weights.
     """
-    if len(differences) < 2:
+    if len(differences) < 2 or max(differences) - min(differences) < ROUNDING:
         return None
     mean, count = statistics.fmean(differences), len(differences)
     deviation = Deviation(statistics.stdev(differences), count - 1)
     error = deviation.value / math.sqrt(count)
-    p = 2 * float(stats.t.sf(abs(mean) / error, count - 1)) if error else float(mean == 0)
+    p = 2 * float(stats.t.sf(abs(mean) / error, count - 1))
     return Effect(mean, mean_half_width(deviation, count, confidence), p, count)
 
 

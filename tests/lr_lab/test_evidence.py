@@ -69,7 +69,11 @@ def test_paired_effect_by_hand():
     assert (effect.mean, effect.seeds) == (2.0, 3)
     assert effect.half_width == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
     assert effect.p == pytest.approx(0.0742, abs=1e-4)
-    assert evidence.paired_effect([1.0]) is None
+
+
+@pytest.mark.parametrize("differences", [[], [1.0], [-0.05, -0.05, -0.05], [0.1 + 0.2, 0.3, 0.3]])
+def test_no_effect_is_measured_without_a_spread(differences):
+    assert evidence.paired_effect(differences) is None
 
 
 @pytest.mark.parametrize(

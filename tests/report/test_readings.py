@@ -34,6 +34,7 @@ def readings(module, monkeypatch):
     ]
     monkeypatch.setitem(edition.ours.__dict__, "records", [ours])
     monkeypatch.setitem(edition.choices.__dict__, "records", [other])
+    monkeypatch.setitem(edition.literal.__dict__, "records", [])
     for cached in (readings.pairs, readings.distances, readings._by_number):
         cached.cache_clear()
     yield readings
@@ -119,7 +120,31 @@ def test_which_reading_explains_a_number(readings, module, kind, share, mean, ha
     judged = module("analysis.verdicts").Judged(
         "mnist", arm, share, measure, 1, "batch", PUBLISHED[kind], mean, 3, half_width
     )
-    assert readings.explains(judged) == words
+    assert readings.explains(judged).words == words
+
+
+def test_a_number_that_lies_inside_under_another_mode_names_it_and_its_runs(readings, module):
+    module("analysis.edition").ours.records[0]["arms"][0]["accuracy"]["batch"]["original_test"] = 0.94
+    judged = module("analysis.verdicts").Judged(
+        "mnist", "replay", 0.01, "original_test", 1, "running", 0.9392, 0.90, 3, 0.001
+    )
+    assert readings.explains(judged) == readings.Explanation(
+        "batch statistics", frozenset({"paper/mnist-case1-seed0/0"})
+    )
+
+
+def test_plain_sgd_is_a_reading_and_the_epoch_nearest_to_the_baseline_is_found_in_it(readings, module, monkeypatch):
+    edition = module("analysis.edition")
+    slower = copy.deepcopy(edition.ours.records[0]) | {"profile": "literal"}
+    slower["arms"] = [arm("replay", 0.01, 0.92, 0.97), arm("no-replay", None, 0.15, 0.97)]
+    monkeypatch.setitem(edition.literal.__dict__, "records", [slower])
+    for record in (edition.ours.records[0], slower):
+        record["run"] = {"dataset": "mnist", "case": 3, "seed": 0}
+    for cached in (readings.pairs, readings.distances, readings._by_number):
+        cached.cache_clear()
+    assert readings.distance("plain-sgd", "replay", "original_test", "mixed").shift == pytest.approx(0.02)
+    found = readings.nearest_epoch()  # published: 0.2003 and 0.9824; after epoch 1, plain SGD has 0.20 and 0.87
+    assert (found.reading, found.epoch, found.old, found.new) == ("plain-sgd", 30, 0.15, 0.97)
 
 
 def test_averages_are_over_the_runs_that_were_probed(readings):
