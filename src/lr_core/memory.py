@@ -22,7 +22,7 @@ class LatentMemory:
     bits: int = 32  # of a latent's value, as it is stored
 
     def __post_init__(self) -> None:
-        if self.bits not in (*range(1, 9), 32):
+        if type(self.bits) is not int or self.bits not in (*range(1, 9), 32):
             raise UsageError(f"{self.bits} bits a value cannot be: choose 1 to 8, or 32, which is single precision")
 
     def __len__(self) -> int:
@@ -34,7 +34,9 @@ class LatentMemory:
         values = self.latents.numel()
         if not self.latents.is_floating_point():  # raw images, of 785 bytes each
             return values + len(self)
-        ranges = 0 if self.bits == 32 else 8 * values // len(self)  # least and largest of each of the 36
+        ranges = (
+            0 if self.bits == 32 or not len(self) else 8 * values // len(self)
+        )  # least and largest of each of the 36
         return -(-values * self.bits // 8) + len(self) + ranges
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -50,7 +52,9 @@ def count(share: float, images: int, least: int = 2, items: str = "items") -> in
     check_share(share)
     if (kept := round(share * images)) < least:
         what = f"a memory of {100 * share:g} % of {images:,} images does not hold two {items} (BatchNorm needs two)"
-        raise UsageError(f"{what}: choose at least {100 * least / images:g} %")
+        raise UsageError(
+            f"{what}: {f'choose at least {100 * least / images:g} %' if least <= images else 'take more images'}"
+        )
     return kept
 
 

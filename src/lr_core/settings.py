@@ -130,7 +130,12 @@ class Settings:
             "images_per_class": (few is None or is_whole(few, 20), f"None or {WHOLE.format(20)}"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "latent_sample": (is_whole(self.latent_sample, 1), WHOLE.format(1)),
-            "choices": (isinstance(chosen, tuple) and {*chosen} <= {*CHOICES}, f"a tuple of {', '.join(CHOICES)}"),
+            "choices": (
+                isinstance(chosen, tuple)
+                and {*chosen} <= {*CHOICES}
+                and not {"memory-first", "mixed-batches"} <= {*chosen},
+                f"a tuple of {', '.join(CHOICES)}, and not both memory-first and mixed-batches",
+            ),
         }
         for name, (holds, rule) in rules.items():
             if not holds:

@@ -89,18 +89,23 @@ def test_how_many_images_a_share_keeps(images, share, kept):
         (1000, 0.0001, "a memory of 0.01 % of 1,000 images does not hold two items .*choose at least 0.2 %"),
         (31_500, 1e-9, "a memory of 1e-07 % of 31,500 images .*choose at least 0.00634921 %"),
         (100, 0.014, "a memory of 1.4 % of 100 images .*choose at least 2 %"),
+        (1, 1.0, "a memory of 100 % of 1 images .*take more images"),
     ],
 )
 def test_a_share_that_holds_fewer_than_two_images_is_refused(images, share, words):
     with pytest.raises(UsageError, match=words):
         memory.choose(*numbered(images), share, generator())
-    assert memory.count(2 / images, images) == 2
+    assert images < 2 or memory.count(2 / images, images) == 2
 
 
-@pytest.mark.parametrize("bits", [0, 9, 16, -1])
+@pytest.mark.parametrize("bits", [0, 9, 16, -1, 8.0, True])
 def test_other_bits_are_refused(bits):
     with pytest.raises(UsageError, match=f"^{bits} bits a value cannot be: choose 1 to 8, or 32"):
         memory.LatentMemory(*numbered(2), torch.arange(2), bits=bits)
+
+
+def test_an_empty_memory_takes_no_bytes():
+    assert memory.LatentMemory(torch.empty(0, 1, 6, 6), torch.empty(0), torch.empty(0), bits=4).bytes == 0
 
 
 @given(st.floats().filter(lambda share: not 0 < share <= 1))

@@ -74,7 +74,14 @@ BAD_SETTINGS = {
     "learning_rate": [0, -0.1, *NUMBERS_THAT_ARE_NONE],
     "momentum": [-0.1, 1, 1.5, *NUMBERS_THAT_ARE_NONE],
     "precision": ["double", "AUTO", "", 64, None],
-    "choices": ["memory-first", ["memory-first"], ("memory",), ("adapting", ""), None],
+    "choices": [
+        "memory-first",
+        ["memory-first"],
+        ("memory",),
+        ("adapting", ""),
+        ("memory-first", "mixed-batches"),
+        None,
+    ],
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lr_core.errors import LatentReplayError
+from lr_core.errors import LatentReplayError, UsageError
 from lr_lab.files import project_root
 from lr_lab.runs import results, store
 from lr_lab.runs.checkpoints import Checkpoints
@@ -33,26 +34,41 @@ class Planned:
 def select(
     profile: str, dataset_names: Sequence[str] = (), cases: Sequence[int] = (), seeds: Sequence[int] = ()
 ) -> list[RunId]:
-    """The runs of a profile, all or those asked for; an unknown name or number is a `UsageError`."""
+    """The runs of a profile, all or those asked for.
+
+    Raises
+    ------
+    UsageError
+        A name or number is unknown, or a data set is asked for in a case that the profile does not have of it.
+    """
     chosen = find_profile(profile)
-    ordinary = chosen.runs_of()
-    return [
-        RunId(profile, dataset, case, seed)
-        for dataset in dict.fromkeys(dataset_names or (name for name, *_ in ordinary))
-        for seed in dict.fromkeys(seeds or chosen.seeds)
-        for case in dict.fromkeys(cases or [c for name, c, _ in ordinary if name == dataset] or chosen.cases)
-    ]
+    found = []
+    for dataset in dict.fromkeys(dataset_names or (name for name, *_ in chosen.runs_of())):
+        wanted = tuple(dict.fromkeys(cases or chosen.cases))
+        if dataset in chosen.in_case_1:
+            if dataset_names and cases and wanted != (1,):
+                raise UsageError(f"profile {profile} has case 1 of {dataset} alone; leave out --case, or name case 1")
+            wanted = tuple(case for case in wanted if case == 1)
+        found += [
+            RunId(profile, dataset, case, seed) for seed in dict.fromkeys(seeds or chosen.seeds) for case in wanted
+        ]
+    return found
 
 
 def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, force: bool = False) -> list[Planned]:
     """Say of each run whether it is due and why: no record, what differs from its record, forced, or none of these."""
     planned = [_plan_run(run, runs, cache, force) for run in selected]
 
+    @functools.cache
+    def known(profile: str) -> list[tuple[str, float]]:
+        """Data set and seconds of all runs of a profile that have a record, also of those that were not selected."""
+        records = [existing_record(run, runs) for run in select(profile)]
+        return [(r["run"]["dataset"], results.seconds(r)) for r in records if isinstance(r, dict)]
+
     def expected(run: RunId) -> float | None:
-        """What other cases of the same data set took, on average; of any data set, where it has none yet."""
-        known = [p for p in planned if p.seconds is not None and p.run.profile == run.profile]
-        like = [p for p in known if p.run.dataset == run.dataset] or known
-        return statistics.mean(p.seconds for p in like if p.seconds is not None) if like else None
+        """What other runs of the same data set took, on average; of any data set, where it has none yet."""
+        like = [s for dataset, s in known(run.profile) if dataset == run.dataset] or [s for _, s in known(run.profile)]
+        return statistics.mean(like) if like else None
 
     return [p if p.seconds is not None else dataclasses.replace(p, seconds=expected(p.run)) for p in planned]
 

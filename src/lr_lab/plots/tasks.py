@@ -145,8 +145,8 @@ def forgotten(dataset: Dataset, lost: Forgotten) -> Figure:
 
 
 def image_latents(dataset: Dataset, positions: Tensor, latents: Tensor) -> Figure:
-    """The first of the images at (n,) positions above their latents, (n, c, height, width), of which channel 0."""
+    """The first of the images at (n,) positions above what is kept of them, (n, c, height, width), of which channel 0."""
     names = [short_name(dataset.class_names[number], below=True) for number in dataset.labels[positions]]
     images = [(image, "") for image in dataset.images[positions].numpy()]
     below = list(zip(latents[:, 0].cpu().double().numpy(), names, strict=True))
-    return pictures([("image", images), ("latent", below)], columns=10)
+    return pictures([("image", images), ("latent" if latents.is_floating_point() else "kept", below)], columns=10)

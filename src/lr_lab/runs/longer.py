@@ -34,7 +34,8 @@ class FixedSize:
         assert self.sequence is not None
         earlier, room = self.sequence.kept, self.images // (len(self.sequence.kept) + 1)
         earlier[:] = [LatentMemory(k.latents[:room], k.labels[:room], k.positions[:room], k.bits) for k in earlier]
-        return memory.choose(latents, labels, room / len(latents), draw)  # type: ignore[arg-type]
+        share = min(1.0, room / len(latents))  # all of a task that is smaller
+        return memory.choose(latents, labels, share, draw)  # type: ignore[arg-type]
 
 
 def train(

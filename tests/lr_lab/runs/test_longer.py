@@ -9,9 +9,10 @@ import torch
 from lr_core.errors import LatentReplayError, UsageError
 from lr_core.experiment import TaskSequence
 from lr_core.settings import EVALUATIONS
+from lr_lab.grid.plan import RUNS
 from lr_lab.runs import execute, longer, results, store
 from lr_lab.runs.checkpoints import Checkpoints
-from lr_lab.runs.profiles import PROFILES
+from lr_lab.runs.profiles import PROFILES, find_profile
 from lr_lab.runs.record import RunId
 
 TASKS = ((0, 1), (2, 3), (4, 5))
@@ -51,6 +52,23 @@ def test_a_memory_of_fixed_size_is_full_from_the_first_task_on(digits, short, do
     assert [len(kept) for kept in policy.sequence.kept] == [18, 18]
     assert torch.equal(policy.sequence.kept[0].positions, first.positions[:18])
     assert torch.equal(policy.sequence.kept[0].latents, first.latents[:18])
+
+
+def test_a_task_that_is_smaller_than_the_memory_is_kept_whole(digits, short, double):
+    policy = longer.FixedSize(10_000)
+    policy.sequence = TaskSequence(digits, TASKS, share=0.25, settings=short, compute=double, policy=policy)
+    policy.sequence.run(1)
+    policy.sequence.begin()
+    assert len(policy.sequence.memory) == len(policy.sequence.tasks[0].train)
+
+
+def test_an_order_of_a_profile_is_that_of_its_records():
+    """Its classes are not in the key of a run: who changes an order gives it another number."""
+    records = store.read_all(RUNS, "longer")
+    assert len(records) == 18
+    for record in records:
+        classes = tuple(tuple(task["classes"]) for task in record["sequence"])
+        assert classes == find_profile("longer").orders[record["run"]["case"] - 1]
 
 
 def test_the_matrix_is_that_of_the_sequence(digits, short, double, found):
