@@ -151,6 +151,7 @@ def gaussian_bytes(classes: int = 5) -> int:
 # -- the parts, each as a table for its figure --------------------------------------------------------------------------
 
 BUDGETS = (0, 1, 2)
+CLOSED_FORM_SHARES = (*find_profile("bounds").settings.memory_shares[:3], 1.0)
 FIRST_UPDATES = 16  # of a task, in which a dip is looked for; chosen when the first runs were seen
 MIDDLE = 1  # the budget that holds the bytes of the paper's smallest memory
 BOUNDS: dict[str, Way] = {
@@ -260,10 +261,14 @@ def _of_matrix(arm: str, choice: str, mode: str, number: Callable[[list], float]
     return read
 
 
+def of_matrix(dataset: str, arm: str, choice: str, mode: str, number: Callable[[list], float]) -> Estimate | None:
+    """A number of the accuracy matrix of a sequence of five tasks: row i is measured when task i was learned."""
+    return estimate((beyond["longer"], dataset, _of_matrix(arm, choice, mode, number), 1.0))
+
+
 def longer(dataset: str, arm: str, choice: str, mode: str, measure: str) -> Estimate | None:
     """One of `results.sequence_measures` of a sequence of five tasks."""
-    read = _of_matrix(arm, choice, mode, lambda matrix: results.sequence_measures(matrix)[measure])
-    return estimate((beyond["longer"], dataset, read, 1.0))
+    return of_matrix(dataset, arm, choice, mode, lambda matrix: results.sequence_measures(matrix)[measure])
 
 
 def fixed_less_growing(dataset: str, mode: str) -> Estimate | None:
@@ -281,8 +286,8 @@ def longer_table() -> pd.DataFrame:
         for (arm, choice), words in MEMORIES.items():
             for mode in EVALUATIONS:
                 for task in range(len(find_profile("longer").orders[0])):
-                    read = _of_matrix(arm, choice, mode, lambda matrix, task=task: fmean(matrix[task]))
-                    if (found := estimate((beyond["longer"], dataset, read, 1.0))) is not None:
+                    found = of_matrix(dataset, arm, choice, mode, lambda matrix, task=task: fmean(matrix[task]))
+                    if found is not None:
                         numbers = float(found.value), found.half_width, len(found.seeds), len(found.cases)
                         rows.append((dataset, words, mode, task + 1, *numbers))
     return _table(rows, ["dataset", "memory", "evaluation", "tasks", "accuracy", "half_width", "seeds", "orders"])

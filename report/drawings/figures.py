@@ -23,9 +23,7 @@ import thumbnails
 from analysis import findings, verdicts
 from analysis import readings as other_readings
 from analysis.edition import PROFILE, REPORT, ours
-from analysis.findings import arms
 from analysis.published import MEASURES, published_value
-from analysis.sourced import accuracy
 from drawings import charts, schematic, verdict_charts
 from lr_core.settings import CASES, EVALUATIONS
 from lr_lab import plots
@@ -192,19 +190,14 @@ def _stage_names() -> dict[str, str]:
 
 
 def agreement() -> Markdown:
-    """Every difference between ours and the published values."""
+    """Every difference between ours, the mean over the seeds of a case, and the published values."""
     rows = [
         {
-            "dataset": record["run"]["dataset"], "case": record["run"]["case"], "arm": name,
-            "memory_share": arm["memory_share"], "measure": measure, "evaluation": evaluation,
-            "published": theirs, "ours": round(float(value), 4), "difference": round(value - theirs, 4) + 0.0,  # never -0.0
+            "dataset": each.dataset, "case": each.case, "arm": each.arm, "memory_share": each.share, "measure": each.measure,
+            "evaluation": each.evaluation, "published": each.published, "ours": round(float(each.ours), 4),
+            "difference": round(each.difference, 4) + 0.0,  # never -0.0
         }
-        for name in ("first-task", "replay", "no-replay")
-        for measure in MEASURES
-        for record, arm in arms(name)
-        for evaluation in EVALUATIONS
-        if (theirs := published_value(*_cell(record), name, measure, arm["memory_share"])) is not None
-        if (value := accuracy(record, arm, evaluation, measure)) is not None
+        for each in verdicts.judged()
     ]  # fmt: skip
     if not rows:
         return Markdown(f"*{NOT_RUN.capitalize()} under the profile {PROFILE}.*")
