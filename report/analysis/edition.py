@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,20 @@ from lr_lab.runs.profiles import find_profile
 REPORT = Path(__file__).parent.parent
 PROFILE = os.environ.get("LR_PROFILE", "paper")
 RUNS = absolute(os.environ.get("LR_RUNS") or REPORT / "runs")
+
+
+def _check_alike(records: Iterable[dict], runs: Path) -> None:
+    """Refuse records that cannot be compared: of two precisions or versions of the protocol."""
+    found: dict[str, dict[object, Path]] = {"precision": {}, "protocol version": {}}
+    for record in records:
+        file = run_id(record).record(runs)
+        found["protocol version"].setdefault(record["protocol_version"], file)
+        for arm in record["arms"]:
+            found["precision"].setdefault(arm["provenance"]["precision"], file)
+    for what, files in found.items():
+        if len(files) > 1:
+            unlike = " and ".join(f"{file} has {value}" for value, file in files.items())
+            raise LatentReplayError(f"runs that are compared differ in {what}: {unlike}; train one of them anew")
 
 
 class Runs:
@@ -60,17 +74,8 @@ class Runs:
                 kept.append(record)
             else:
                 warnings.warn(f"{run}: its record is out of date and left out; run the grid again", stacklevel=2)
-        self._check_alike("precision", [(r, arm["provenance"]["precision"]) for r in kept for arm in r["arms"]])
-        self._check_alike("protocol version", [(record, record["protocol_version"]) for record in kept])
+        _check_alike(kept, self.runs)
         return kept
-
-    def _check_alike(self, what: str, found: list[tuple[dict, object]]) -> None:
-        files: dict[object, Path] = {}
-        for record, value in found:
-            files.setdefault(value, run_id(record).record(self.runs))
-        if len(files) > 1:
-            unlike = " and ".join(f"{file} has {value}" for value, file in files.items())
-            raise LatentReplayError(f"runs of one profile differ in {what}: {unlike}; train one of them anew")
 
     def of(self, dataset: str, case: int | None = None, seed: int | None = None) -> list[dict]:
         """Records of a data set, one for each case, with the smallest seed unless one is named."""
@@ -142,6 +147,11 @@ bf16 = Runs("bf16", cited=PROFILE == "paper")  # one case in bfloat16
 choices = Runs("choices", cited=PROFILE == "paper")  # other readings of what is open
 beyond = {name: Runs(name, cited=PROFILE == "paper") for name in BEYOND}
 cited = tuple(runs for runs in (ours, literal, choices, bf16, *beyond.values()) if runs.cited)
+
+
+def check_compared() -> None:
+    """Refuse runs of different profiles that cannot be compared. `bf16` is there to be of another precision."""
+    _check_alike((record for runs in cited if runs is not bf16 for record in runs.records), RUNS)
 
 
 def cited_records() -> list[dict]:

@@ -175,7 +175,18 @@ def test_runs_that_differ_in_precision_or_protocol_are_refused(
     with nullcontext() if words is None else pytest.raises(LatentReplayError) as refused:
         assert len(runs.records) == 2
     if words:
-        assert str(refused.value) == f"runs of one profile differ in {words.format(*files)}"
+        assert str(refused.value) == f"runs that are compared differ in {words.format(*files)}"
+
+
+def test_runs_of_two_profiles_that_differ_in_precision_are_refused(paper, monkeypatch):
+    paper.edition.check_compared()  # those that are committed, bf16 aside
+    other = copy.deepcopy(paper.edition.literal.records[0])
+    other["arms"][2]["provenance"]["precision"] = "bf16"
+    monkeypatch.setitem(paper.edition.literal.__dict__, "records", [other])
+    with pytest.raises(
+        LatentReplayError, match="^runs that are compared differ in precision: .* has fp32 and .*literal.* has bf16"
+    ):
+        paper.edition.check_compared()
 
 
 def test_a_set_that_a_user_added_has_tables_and_is_in_no_sentence(
