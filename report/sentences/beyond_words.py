@@ -89,7 +89,7 @@ ALWAYS = (
 ADVICE = (
     Advice(
         "Before any replay, try what needs no training: a mean and a covariance of each class, on the frozen latents.",
-        "first try a mean and a covariance of each old class", "bounds",
+        "try class means and covariances first", "bounds",
         lambda name: beyond.difference(beyond.GAUSSIANS, beyond.REPLAYED, name, "both", "running"), "mean of old and new classes",
         price=lambda name: beyond.difference(beyond.GAUSSIANS, beyond.REPLAYED, name, "new", "running"),
     ),
@@ -106,7 +106,7 @@ ADVICE = (
     ),
     Advice(
         "Store latents in 4 bits rather than 32: at the same bytes more of the old classes is kept, and new classes may lose.",
-        "store latents in 4 bits rather than 32", "bytes",
+        "store latents in 4 bits", "bytes",
         lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "old", "running"), "old classes",
         price=lambda name: beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), name, "new", "running"),
     ),
@@ -220,8 +220,8 @@ def dearest(mode: str) -> Markdown:
         return Markdown("")
     first, second = map(title, found[0].split("+"))
     return Markdown(
-        f"Of the pairs that can be compared, {first.markdown}, then {second.markdown} costs most: {with_interval(found[1], ' points')}, as the "
-        "largest of several in part by chance."
+        f"Of the pairs that can be compared, {first.markdown}, then {second.markdown} costs most: {with_interval(found[1], ' points')}, "
+        "in part by chance, as the largest of several."
     )
 
 

@@ -54,7 +54,7 @@ def _abstract() -> Iterator[str]:
     yield mechanism()
     yield central_claim()
     if advice := advised():
-        yield f"Smaller trainings advise: {listed(advice[:3])}; always say which statistics a test used."
+        yield f"Smaller trainings advise: {listed(advice[:2])}; name a test's statistics."
 
 
 def reproduced() -> str:

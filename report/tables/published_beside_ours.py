@@ -97,7 +97,8 @@ def _ours(value: Value | None, half_width: float | None, theirs: float | None) -
 def _beside(dataset: str) -> dict[str, Runs]:
     """Whose results a table shows, by what they are called: ours, and `literal` beside the paper's profile if it ran."""
     if PROFILE == "paper" and literal.of(dataset):
-        return {"Ours, momentum": ours, "Ours, plain SGD": literal}
+        seeds = len({record["run"]["seed"] for record in literal.of(dataset)})
+        return {"Ours, momentum": ours, f"Ours, plain SGD (n&nbsp;=&nbsp;{seeds})": literal}
     return {"Ours": ours}
 
 

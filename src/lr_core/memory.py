@@ -34,9 +34,7 @@ class LatentMemory:
         values = self.latents.numel()
         if not self.latents.is_floating_point():  # raw images, of 785 bytes each
             return values + len(self)
-        ranges = (
-            0 if self.bits == 32 or not len(self) else 8 * values // len(self)
-        )  # least and largest of each of the 36
+        ranges = 0 if self.bits == 32 else 8 * values // max(1, len(self))  # least and largest of each of the 36
         return -(-values * self.bits // 8) + len(self) + ranges
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -52,9 +50,7 @@ def count(share: float, images: int, least: int = 2, items: str = "items") -> in
     check_share(share)
     if (kept := round(share * images)) < least:
         what = f"a memory of {100 * share:g} % of {images:,} images does not hold two {items} (BatchNorm needs two)"
-        raise UsageError(
-            f"{what}: {f'choose at least {100 * least / images:g} %' if least <= images else 'take more images'}"
-        )
+        raise UsageError(f"{what}: choose at least {100 * least / images:g} %")
     return kept
 
 

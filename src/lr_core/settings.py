@@ -115,6 +115,7 @@ class Settings:
     def __post_init__(self) -> None:
         shares, target, few = self.memory_shares, self.target_train_accuracy, self.images_per_class
         chosen, fraction = self.choices, "between 0 and 1, both excluded"
+        known = isinstance(chosen, tuple) and {*chosen} <= {*CHOICES} and {"memory-first", "mixed-batches"} - {*chosen}
         rules = {
             "train_share": (is_share(self.train_share) and self.train_share < 1, fraction),
             # Of a batch of two a shuffled remainder of one could be left, of which BatchNorm has no statistics.
@@ -130,12 +131,7 @@ class Settings:
             "images_per_class": (few is None or is_whole(few, 20), f"None or {WHOLE.format(20)}"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "latent_sample": (is_whole(self.latent_sample, 1), WHOLE.format(1)),
-            "choices": (
-                isinstance(chosen, tuple)
-                and {*chosen} <= {*CHOICES}
-                and not {"memory-first", "mixed-batches"} <= {*chosen},
-                f"a tuple of {', '.join(CHOICES)}, and not both memory-first and mixed-batches",
-            ),
+            "choices": (known, f"a tuple of {', '.join(CHOICES)}; not both memory-first and mixed-batches"),
         }
         for name, (holds, rule) in rules.items():
             if not holds:

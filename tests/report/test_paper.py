@@ -313,8 +313,8 @@ def with_plain_sgd(paper, record, monkeypatch):
     runs = [made("paper", "mnist", 1, 0.01), made("paper", "mnist", 3, 0.5), made("paper", "kmnist", 1, 0.5)]
     monkeypatch.setitem(paper.edition.ours.__dict__, "records", runs)
     monkeypatch.setitem(paper.edition.literal.__dict__, "records", [made("literal", "mnist", 1, 0.04)])
-    monkeypatch.setitem(paper.edition.bf16.__dict__, "records", [])
-    monkeypatch.setitem(paper.edition.choices.__dict__, "records", [])
+    for other in (paper.edition.bf16, paper.edition.choices, *paper.edition.beyond.values()):
+        monkeypatch.setitem(other.__dict__, "records", [])
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_without_runs_of_plain_sgd_the_paper_says_so(paragraph, one_run):
 
 def test_a_table_has_columns_for_plain_sgd_where_it_ran(tables, with_plain_sgd):
     heads = [re.findall(r"Ours[^<]*", tables.results(dataset, "replay").data) for dataset in ("mnist", "kmnist")]
-    assert heads == [["Ours, momentum", "Ours, plain SGD"], ["Ours"]]
+    assert heads == [["Ours, momentum", "Ours, plain SGD (n&nbsp;=&nbsp;1)"], ["Ours"]]
 
 
 # -- where a number comes from ----------------------------------------------------------------------------------------

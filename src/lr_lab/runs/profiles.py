@@ -98,7 +98,7 @@ PROFILES: dict[str, Profile] = {
         purpose="what replay lies between: no memory, closed forms on the same latents, replay of everything, joint training",
     ),
     "closed-forms": Profile(
-        # Fashion-MNIST, whose first tasks take hours, has them in its later seeds of "paper".
+        # Without Fashion-MNIST, whose first tasks take hours.
         Settings(),
         _BEYOND_DATASETS,
         tuple(CASES),
