@@ -12,10 +12,11 @@ from analysis import claims, findings, readings
 from analysis.edition import Runs, ours
 from analysis.published import published_count
 from analysis.sourced import Value
-from analysis.verdicts import decided
+from analysis.verdicts import Judged, decided
 from lr_core.memory import pixel_share
 from lr_core.models import LATENT_VALUES
 from lr_lab.data import catalogue
+from lr_lab.evidence import VERDICTS
 from lr_lab.runs.profiles import find_profile
 from sentences.provenance import percent, points_alone
 from sentences.titles import title
@@ -111,6 +112,21 @@ def where_it_differs(evaluation: str) -> str:
         differing[kind] += each.verdict == "differs"
     parts = [f"{n} of {every[kind]} {kind}" for kind, n in differing.most_common() if n]
     return f"{listed(parts)} differ" if parts else "none differs"
+
+
+def settled_by(evaluation: str, other: str) -> str:
+    """How many numbers differ under an evaluation mode, and what becomes of them under another one, in a sentence."""
+    differing = {place(each) for each in decided(evaluation) if each.verdict == "differs"}
+    if not differing:
+        return ""
+    so = Counter(each.verdict for each in decided(other) if place(each) in differing)
+    parts = listed(f"{so[verdict]} “{verdict}”" for verdict in VERDICTS if so[verdict])
+    return f"Of the {len(differing)} that differ under {evaluation} statistics, the verdict under {other} statistics is: {parts}."
+
+
+def place(judged: Judged) -> tuple[object, ...]:
+    """Which published number is judged."""
+    return judged.dataset, judged.case, judged.arm, judged.share, judged.measure
 
 
 def shares_of_images() -> str:

@@ -135,3 +135,10 @@ def test_where_it_differs_counts_every_number_that_differs_once(module, mode):
     found = re.findall(r"(\d+) of (\d+) (?:on|in)", module("sentences.facts").where_it_differs(mode))
     assert sum(int(n) for n, _ in found) == module("analysis.verdicts").counts(mode)["differs"]
     assert all(0 < int(n) <= int(of) for n, of in found)
+
+
+def test_what_differs_under_one_mode_is_counted_by_its_verdict_under_another(module):
+    said, verdicts = module("sentences.facts").settled_by("running", "batch"), module("analysis.verdicts")
+    every, *parts = map(int, re.findall(r"\d+", said))
+    assert every == verdicts.counts("running")["differs"] == sum(parts)
+    assert module("sentences.facts").settled_by("running", "running").endswith(f"is: {every} “differs”.")
