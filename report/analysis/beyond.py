@@ -151,7 +151,11 @@ def gaussian_bytes(classes: int = 5) -> int:
 # -- the parts, each as a table for its figure --------------------------------------------------------------------------
 
 BUDGETS = (0, 1, 2)
-CLOSED_FORM_SHARES = (*find_profile("bounds").settings.memory_shares[:3], 1.0)
+LATENTS = (63, 315, 1575)  # of a memory of each budget
+CLOSED_FORM_SHARES = {
+    **dict(zip(find_profile("bounds").settings.memory_shares, LATENTS, strict=False)), 1.0: None,
+}  # fmt: skip
+"""The old latents that a classifier in closed form is fitted on: share -> how many, None for all."""
 FIRST_UPDATES = 16  # of a task, in which a dip is looked for; chosen when the first runs were seen
 MIDDLE = 1  # the budget that holds the bytes of the paper's smallest memory
 BOUNDS: dict[str, Way] = {
@@ -161,7 +165,7 @@ BOUNDS: dict[str, Way] = {
     "linear discriminant": Way("bounds", "linear", budget=1.0),
     "quadratic discriminant": Way("bounds", "quadratic", budget=1.0),
     "quadratic, of 315 latents": Way("bounds", "quadratic", budget=find_profile("bounds").settings.memory_shares[1]),
-    **{f"replay of {n} latents": Way("bounds", "replay", budget=place) for place, n in enumerate((63, 315, "1,575"))},
+    **{f"replay of {n:,} latents": Way("bounds", "replay", budget=place) for place, n in enumerate(LATENTS)},
     "replay of everything": Way("bounds", "replay", budget=3),
     "all classes at once": Way("bounds", "joint"),
 }
@@ -241,7 +245,7 @@ def within(way: Way, dataset: str, measure: str, mode: str) -> Estimate | None:
 def unlike_table() -> pd.DataFrame:
     """Accuracy of pairs of sets, and of case 1 within each set, by the latents that are replayed; 0 without replay."""
     rows = []
-    for latents, arm in ((0, ("no-replay", "", 0)), *((n, ("replay", "", b)) for b, n in enumerate((63, 315, 1575)))):
+    for latents, arm in ((0, ("no-replay", "", 0)), *((n, ("replay", "", b)) for b, n in enumerate(LATENTS))):
         inside, across = (Way(profile, *arm) for profile in ("bounds", "unlike"))
         for dataset in datasets("bounds") if datasets("unlike") else []:
             for measure in ("old", "new"):
@@ -253,7 +257,7 @@ def unlike_table() -> pd.DataFrame:
     return _table(rows, [*_COLUMNS, "latents"])
 
 
-def _of_matrix(arm: str, choice: str, mode: str, number: Callable[[list], float]) -> Reader:
+def _matrix_reader(arm: str, choice: str, mode: str, number: Callable[[list], float]) -> Reader:
     def read(record: Mapping) -> Value | None:
         found = [a for a in record["arms"] if (a["arm"], a.get("choice", "")) == (arm, choice)]
         return Value(number(found[0]["matrix"][mode]), [source(record, found[0])]) if found else None
@@ -263,7 +267,7 @@ def _of_matrix(arm: str, choice: str, mode: str, number: Callable[[list], float]
 
 def of_matrix(dataset: str, arm: str, choice: str, mode: str, number: Callable[[list], float]) -> Estimate | None:
     """A number of the accuracy matrix of a sequence of five tasks: row i is measured when task i was learned."""
-    return estimate((beyond["longer"], dataset, _of_matrix(arm, choice, mode, number), 1.0))
+    return estimate((beyond["longer"], dataset, _matrix_reader(arm, choice, mode, number), 1.0))
 
 
 def longer(dataset: str, arm: str, choice: str, mode: str, measure: str) -> Estimate | None:
@@ -274,7 +278,7 @@ def longer(dataset: str, arm: str, choice: str, mode: str, measure: str) -> Esti
 def fixed_less_growing(dataset: str, mode: str) -> Estimate | None:
     """Mean accuracy at the end with a memory of fixed size less that with one that grows."""
     fixed, growing = (
-        _of_matrix("replay", choice, mode, lambda matrix: fmean(matrix[-1])) for choice in ("fixed-size", "")
+        _matrix_reader("replay", choice, mode, lambda matrix: fmean(matrix[-1])) for choice in ("fixed-size", "")
     )
     return estimate((beyond["longer"], dataset, fixed, 1.0), (beyond["longer"], dataset, growing, -1.0))
 

@@ -316,8 +316,7 @@ class Explanation:
 
 def explains(judged: Judged) -> Explanation:
     """The nearest reading or evaluation mode if there are several. With many tried, one can lie inside by chance."""
-    place = judged.dataset, judged.case, judged.arm, judged.share, judged.measure
-    near = _by_reading(*place, judged.evaluation)
+    near = _by_reading(*judged.number, judged.evaluation)
     # What a reading changes, in the runs that were made both ways, on the mean over all seeds: a seed that lies low by chance
     # must not count for the reading.
     found = [

@@ -41,6 +41,11 @@ class Judged:
     verdict: str | None = None
 
     @property
+    def number(self) -> tuple[str, int, str, float | None, str]:
+        """Which published number it is, whatever the evaluation mode."""
+        return self.dataset, self.case, self.arm, self.share, self.measure
+
+    @property
     def difference(self) -> float:
         """Ours less published."""
         return float(self.ours) - self.published

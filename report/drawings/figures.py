@@ -396,7 +396,7 @@ def readings() -> Markdown:
         for where, row in (("Nearest to the published by", best), ("Farthest off by", worst))
     ]
     alt = f"Distances from the published accuracies for {data.reading.nunique()} readings. {' '.join(said)}"
-    command = "`python -m lr_lab grid --profile choices` and `make report`"
+    command = "`python -m lr_lab grid --profile choices`, the same with `literal`, and `make report`"
     return drawn("readings", charts.readings(data, names, kinds), alt, data, command)
 
 

@@ -12,7 +12,7 @@ from analysis import claims, findings, readings
 from analysis.edition import Runs, ours
 from analysis.published import published_count
 from analysis.sourced import Value
-from analysis.verdicts import Judged, decided
+from analysis.verdicts import decided
 from lr_core.memory import pixel_share
 from lr_core.models import LATENT_VALUES
 from lr_lab.data import catalogue
@@ -116,17 +116,12 @@ def where_it_differs(evaluation: str) -> str:
 
 def settled_by(evaluation: str, other: str) -> str:
     """How many numbers differ under an evaluation mode, and what becomes of them under another one, in a sentence."""
-    differing = {place(each) for each in decided(evaluation) if each.verdict == "differs"}
+    differing = {each.number for each in decided(evaluation) if each.verdict == "differs"}
     if not differing:
         return ""
-    so = Counter(each.verdict for each in decided(other) if place(each) in differing)
+    so = Counter(each.verdict for each in decided(other) if each.number in differing)
     parts = listed(f"{so[verdict]} “{verdict}”" for verdict in VERDICTS if so[verdict])
     return f"Of the {len(differing)} that differ under {evaluation} statistics, the verdict under {other} statistics is: {parts}."
-
-
-def place(judged: Judged) -> tuple[object, ...]:
-    """Which published number is judged."""
-    return judged.dataset, judged.case, judged.arm, judged.share, judged.measure
 
 
 def shares_of_images() -> str:
@@ -181,8 +176,8 @@ def largest_baseline() -> Markdown:
     return Markdown(
         f"Once it keeps {percent(found.published)} ({title(found.dataset)}, case {found.case}); ours keeps {percent(found.ours)} "
         f"there under batch statistics, and of the other readings of @sec-readings *{readings.READINGS[found.reading]}* keeps "
-        f"most, {percent(found.other)}. No training that we made passes through the published pair, {percent(nearest.published_old)} of the "
-        f"old and {percent(nearest.published_new)} of the new images right: the nearest epoch of any ({whose}, epoch {nearest.epoch}) "
+        f"most, {percent(found.other)}. Published are {percent(nearest.published_old)} of the old and {percent(nearest.published_new)} of the "
+        f"new images right; of all our trainings of this case, the epoch that comes nearest ({whose}, epoch {nearest.epoch}) "
         f"has {percent(nearest.old)} and {percent(nearest.new)}."
     )
 

@@ -54,7 +54,7 @@ def _abstract() -> Iterator[str]:
     yield mechanism()
     yield central_claim()
     if advice := advised():
-        yield f"Smaller trainings advise: {listed(advice[:2])}; name a test's statistics."
+        yield f"Smaller trainings advise: {listed(advice[:2])}; say which statistics a test used."
 
 
 def reproduced() -> str:

@@ -141,9 +141,8 @@ def test_sign(beyond, value, half_width, sign):
 def test_differences_are_paired(beyond):
     found = beyond.difference(beyond.encoding("bits-4"), beyond.encoding(""), "mnist", "old", "running")
     assert found.value == pytest.approx(0.03)
-    assert found.half_width == pytest.approx(
-        T * 0.001 / math.sqrt(3)
-    )  # the seeds differ by 0.02, their differences by 0.001
+    # The seeds differ by 0.02, their differences by 0.001.
+    assert found.half_width == pytest.approx(T * 0.001 / math.sqrt(3))
     assert found.cases == (1,)  # `bytes` has no other, though `bounds` has
     both = beyond.difference(beyond.GAUSSIANS, beyond.REPLAYED, "mnist", "both", "running")
     assert both.value == pytest.approx((0.2 - 0.1) / 2)

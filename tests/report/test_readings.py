@@ -17,6 +17,12 @@ def arm(name, share, old, new, **more):
     return {"arm": name, "memory_share": share, "accuracy": accuracy, "curve": curve, "epochs": 30, **more}
 
 
+def forget(readings):
+    """What was computed of other records."""
+    for cached in (readings.pairs, readings.distances, readings._by_number):
+        cached.cache_clear()
+
+
 @pytest.fixture
 def readings(module, monkeypatch):
     """With one run of ours, MNIST case 1 seed 0, probed, and the same with momentum carried over."""
@@ -35,11 +41,9 @@ def readings(module, monkeypatch):
     monkeypatch.setitem(edition.ours.__dict__, "records", [ours])
     monkeypatch.setitem(edition.choices.__dict__, "records", [other])
     monkeypatch.setitem(edition.literal.__dict__, "records", [])
-    for cached in (readings.pairs, readings.distances, readings._by_number):
-        cached.cache_clear()
+    forget(readings)
     yield readings
-    for cached in (readings.pairs, readings.distances, readings._by_number):
-        cached.cache_clear()
+    forget(readings)
 
 
 PUBLISHED = {("replay", "original_test"): 0.9392, ("replay", "test"): 0.9685, ("no-replay", "original_test"): 0.0423}
@@ -74,7 +78,7 @@ def test_what_was_not_measured_is_not_compared(readings, reading, mode):
 
 def test_a_choice_is_compared_with_the_same_seed_alone(readings, module):
     module("analysis.edition").choices.records[0]["run"] = {"dataset": "mnist", "case": 1, "seed": 1}
-    readings.pairs.cache_clear(), readings.distances.cache_clear()
+    forget(readings)
     assert readings.distance("carry-optimizer", "replay", "original_test", "batch") is None
 
 
@@ -97,7 +101,7 @@ def test_the_largest_published_baseline_is_found(readings, module):
     module("analysis.edition").ours.records[0]["run"]["case"] = module("analysis.edition").choices.records[0]["run"][
         "case"
     ] = 3
-    readings.pairs.cache_clear(), readings._by_number.cache_clear()
+    forget(readings)
     found = readings.baseline()
     assert (found.dataset, found.case, found.published, found.ours) == ("mnist", 3, 0.2003, 0)
     assert (found.reading, found.other) == ("epochs 5", 0.05)  # momentum carried over keeps 0.04
@@ -140,8 +144,7 @@ def test_plain_sgd_is_a_reading_and_the_epoch_nearest_to_the_baseline_is_found_i
     monkeypatch.setitem(edition.literal.__dict__, "records", [slower])
     for record in (edition.ours.records[0], slower):
         record["run"] = {"dataset": "mnist", "case": 3, "seed": 0}
-    for cached in (readings.pairs, readings.distances, readings._by_number):
-        cached.cache_clear()
+    forget(readings)
     assert readings.distance("plain-sgd", "replay", "original_test", "mixed").shift == pytest.approx(0.02)
     found = readings.nearest_epoch()  # published: 0.2003 and 0.9824; after epoch 1, plain SGD has 0.20 and 0.87
     assert (found.reading, found.epoch, found.old, found.new) == ("plain-sgd", 30, 0.15, 0.97)

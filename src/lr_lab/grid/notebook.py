@@ -25,7 +25,8 @@ def run_notebook(
 
     A notebook that ran to its end proves nothing: look for the file that it should have written. Absolute paths among
     the parameters, clock times, warnings and other traces of the machine are left out of what is returned; the warnings
-    are given again here. The kernel is killed after the last cell, and when this process ends. Several threads may call this at the same time.
+    are given again here. The kernel is killed after the last cell, and when this process ends. Several threads may call
+    this at the same time.
 
     Parameters
     ----------

@@ -44,11 +44,11 @@ def select(
     chosen = find_profile(profile)
     found = []
     for dataset in dict.fromkeys(dataset_names or (name for name, *_ in chosen.runs_of())):
-        wanted = tuple(dict.fromkeys(cases or chosen.cases))
-        if dataset in chosen.in_case_1:
-            if dataset_names and cases and wanted != (1,):
+        wanted = dict.fromkeys(cases or chosen.cases_of(dataset))
+        if dataset in chosen.in_case_1 and {*wanted} != {1}:
+            if dataset_names:
                 raise UsageError(f"profile {profile} has case 1 of {dataset} alone; leave out --case, or name case 1")
-            wanted = tuple(case for case in wanted if case == 1)
+            wanted = dict.fromkeys(case for case in wanted if case == 1)
         found += [
             RunId(profile, dataset, case, seed) for seed in dict.fromkeys(seeds or chosen.seeds) for case in wanted
         ]
@@ -61,9 +61,11 @@ def plan(selected: Iterable[RunId], runs: Path = RUNS, cache: Path = CACHE, *, f
 
     @functools.cache
     def known(profile: str) -> list[tuple[str, float]]:
-        """Data set and seconds of all runs of a profile that have a record, also of those that were not selected."""
-        records = [existing_record(run, runs) for run in select(profile)]
-        return [(r["run"]["dataset"], results.seconds(r)) for r in records if isinstance(r, dict)]
+        """Data set and seconds of all runs of a profile that have a record: of those selected, and of the others."""
+        here = {p.run: p.seconds for p in planned if p.run.profile == profile}
+        others = (existing_record(run, runs) for run in select(profile) if run not in here)
+        took = [(run.dataset, seconds) for run, seconds in here.items() if seconds is not None]
+        return took + [(r["run"]["dataset"], results.seconds(r)) for r in others if isinstance(r, dict)]
 
     def expected(run: RunId) -> float | None:
         """What other runs of the same data set took, on average; of any data set, where it has none yet."""

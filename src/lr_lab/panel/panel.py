@@ -236,16 +236,15 @@ def _details(sequence: TaskSequence, mode: str) -> str:
     if kept is None:
         return page + _section("What is remembered", "Nothing is kept.")
     count = sum(len(task.train) for task in tasks[: len(sequence.kept)])
-    of_bytes = f"{sequence.memory_bytes / (785 * count):.2%} of their bytes"
     if kept.latents.is_floating_point():
-        kind, share = (
-            "latents",
-            f"{memory.pixel_share(len(kept), count):.2%} of the images' pixels, as the paper counts latents",
-        )
-        of_bytes += f". As images they would be {785 * len(kept):,} bytes"
+        kind, share, counted = "latents", memory.pixel_share(len(kept), count), ", as the paper counts latents,"
+        instead = f" As images they would be {785 * len(kept):,} bytes."
     else:
-        kind, share = "images", f"{len(kept) / count:.2%} of the images' pixels"
-    words = f"{len(kept):,} of {count:,} images, as {kind} with their labels: {sequence.memory_bytes:,} bytes. That is {share}, and {of_bytes}."
+        kind, share, counted, instead = "images", len(kept) / count, "", ""
+    words = (
+        f"{len(kept):,} of {count:,} images, as {kind} with their labels: {sequence.memory_bytes:,} bytes. That is {share:.2%} of the "
+        f"images' pixels{counted} and {sequence.memory_bytes / (785 * count):.2%} of their bytes.{instead}"
+    )
     images = plots.image_latents(data, kept.positions, kept.latents)
     return page + _section("What is remembered", words, images, "Some of the memory")
 

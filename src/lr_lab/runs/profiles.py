@@ -34,10 +34,14 @@ class Profile:
                 rule = "two tasks or more, none without a class, of the classes 0, 1, 2 and so on, each once"
                 raise UsageError(f"profile: an order is {short_repr(order)}; it must be {rule}")
 
+    def cases_of(self, dataset: str) -> tuple[int, ...]:
+        """The cases of a data set; all of them for one that a user has added."""
+        return (1,) if dataset in self.in_case_1 else self.cases
+
     def runs_of(self) -> list[tuple[str, int, int]]:
         """Data set, case and seed of each run."""
-        cases = {**dict.fromkeys(self.datasets, self.cases), **dict.fromkeys(self.in_case_1, (1,))}
-        return [(name, case, seed) for name in cases for seed in self.seeds for case in cases[name]]
+        names = (*self.datasets, *self.in_case_1)
+        return [(name, case, seed) for name in names for seed in self.seeds for case in self.cases_of(name)]
 
     def as_dict(self) -> dict[str, object]:
         """What a record holds beside settings. What is at its default is left out, so that earlier keys stay."""

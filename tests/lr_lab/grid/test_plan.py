@@ -6,6 +6,8 @@ import pytest
 
 from lr_core.errors import UsageError
 from lr_lab.grid.plan import RUNS, plan, select
+from lr_lab.runs import store
+from lr_lab.runs.record import RunId, digest
 
 
 def test_a_data_set_of_case_1_alone_is_left_out_of_the_other_cases():
@@ -28,3 +30,15 @@ def test_a_run_is_expected_to_take_what_runs_of_its_data_set_took_else_those_of_
     (planned,) = plan(select("bounds", [dataset], [2], [0]), tmp_path, tmp_path)
     assert planned.due
     assert planned.seconds == pytest.approx(sum(took[name] for name in like) / len(like))
+
+
+def test_a_data_set_that_the_profile_does_not_name_is_expected_to_take_what_its_own_cases_took(tmp_path):
+    record = store.read(RUNS / "training" / "mnist-case1-seed0.json")
+    for dataset, seconds in (("mnist", 1.0), ("digits", 9.0)):
+        run = RunId("training", dataset, 1, 0)
+        arms = [arm | {"seconds": seconds} for arm in record["arms"]]
+        content = record | {"run": {"dataset": dataset, "case": 1, "seed": 0}, "arms": arms}
+        content["sha256"] = digest({name: value for name, value in content.items() if name != "sha256"})
+        store.write(content, run.record(tmp_path))
+    *_, planned = plan(select("training", ["digits"], [1, 2], [0]), tmp_path, tmp_path)
+    assert (planned.run.case, planned.seconds) == (2, 9.0 * len(record["arms"]))

@@ -237,7 +237,7 @@ def test_a_run_that_fails_says_so_and_leaves_the_panel_usable(panel, monkeypatch
     ("values", "title", "held"),
     [
         ({"contents": "bits-4"}, "1: replay 25 %, latents of 4 bits", "22 of 90 images, as latents with their labels: 706 bytes. That is 1.12% of the images' pixels, as"),
-        ({"contents": "raw"}, "1: replay 25 %, images, nothing frozen", f"as images with their labels: {22 * 785:,} bytes. That is 24.44% of the images' pixels, and 24.44%"),
+        ({"contents": "raw"}, "1: replay 25 %, images, nothing frozen", f"as images with their labels: {22 * 785:,} bytes. That is 24.44% of the images' pixels and 24.44%"),
         ({"contents": "raw-frozen", "norm": True}, "1: replay 25 %, images, compressor frozen, GroupNorm", "as images"),
         ({"training": ("mixed-batches",)}, "1: replay 25 %, combined batches", "as latents"),
         ({"contents": "raw", "replay": "frozen"}, "1: no replay, frozen", "Nothing is kept."),
